@@ -1,0 +1,1 @@
+"""The environments that ship with simrl: one folder for each family."""

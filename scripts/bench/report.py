@@ -1,0 +1,123 @@
+"""Print the figures of a benchmark: a table for people, or one JSON object for programs.
+
+Every script of this folder measures both sides of its claim in one run, then ends with
+`report(figures, ...)`. The scripts are run as `python scripts/bench/x.py`, which puts this folder
+first on the import path, so `from report import ...` finds this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+VERSIONED_PACKAGES = ("simrl", "torch", "numpy", "numba")
+
+
+def add_json_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the `--json` option that every benchmark has.
+
+    Args:
+        parser: The script's own parser.
+    """
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a table"
+    )
+
+
+def report(
+    figures: Mapping[str, float],
+    *,
+    json_flag: bool,
+    title: str,
+    notes: Mapping[str, str] | None = None,
+    packages: Iterable[str] = (),
+) -> None:
+    """Print the figures of one benchmark to standard output.
+
+    Args:
+        figures: The measured numbers by name; names carry their unit (`train_s`, `steps_per_s`).
+        json_flag: Print `{"figures": ..., "machine": ..., "versions": ...}` and nothing else.
+        title: What was measured, in one line.
+        notes: For some figures, what the number means or which bar it is held to.
+        packages: Distributions whose versions matter here beside simrl, torch, numpy and numba.
+
+    Raises:
+        ValueError: A note names a figure that was not measured.
+    """
+    notes = notes or {}
+    unknown = sorted(set(notes) - set(figures))
+    if unknown:
+        raise ValueError(f"notes for unknown figures {unknown}; the figures are {sorted(figures)}")
+    versions = package_versions((*VERSIONED_PACKAGES, *packages))
+    if json_flag:
+        payload = {
+            "figures": {name: float(value) for name, value in figures.items()},
+            "machine": machine(),
+            "versions": versions,
+        }
+        print(json.dumps(payload, indent=2))
+        return
+    table = Table(title=title, title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("note", overflow="fold")
+    for name, value in figures.items():
+        table.add_row(name, format_figure(value), notes.get(name, ""))
+    console = Console()
+    console.print(table)
+    stands_on = [f"{key} {value}" for key, value in {**machine(), **versions}.items()]
+    console.print(", ".join(stands_on), style="dim", highlight=False)
+
+
+def format_figure(value: float) -> str:
+    """Write a number as people read it: no decimals when large, four significant digits else."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def machine() -> dict[str, str | int]:
+    """Describe the machine: processor, usable cores, memory [GiB], system and, where used, GPU."""
+    described: dict[str, str | int] = {
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    import torch  # slow to import, and only asked once the measuring is over
+
+    if torch.cuda.is_available():
+        described["gpu"] = torch.cuda.get_device_name(0)
+    return described
+
+
+def cpu_name() -> str:
+    """Return the processor's model name, or its architecture where the system hides the name."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python and of the named distributions that are installed.
+
+    Args:
+        packages: Distribution names; those that are not installed are left out.
+    """
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
