@@ -1,0 +1,30 @@
+"""The contracts that every part of simrl shares; this package imports nothing else of ours."""
+
+from simrl.core.actions import ActionSpec, ContinuousActions, DiscreteActions, Head
+from simrl.core.dynamics import Dynamics
+from simrl.core.env import VecEnv
+from simrl.core.policy import Policy, PolicyOutput
+from simrl.core.replay import Replay, load_replay
+from simrl.core.spec import Block, Column, EnvSpec, Layout, vector
+from simrl.core.timestep import Obs, PolicyState, TimeStep
+
+__all__ = [
+    "ActionSpec",
+    "Block",
+    "Column",
+    "ContinuousActions",
+    "DiscreteActions",
+    "Dynamics",
+    "EnvSpec",
+    "Head",
+    "Layout",
+    "Obs",
+    "Policy",
+    "PolicyOutput",
+    "PolicyState",
+    "Replay",
+    "TimeStep",
+    "VecEnv",
+    "load_replay",
+    "vector",
+]
