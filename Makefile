@@ -25,7 +25,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "setup: Python 3.11 or newer is needed (make setup PYTHON=/path/to/python3.11)")'
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@echo "setup: installing the pinned packages"
-	@$(PIP) install -qq --editable '.[all,dev]' --constraint constraints.txt
+	@$(PIP) install -qq --constraint constraints.txt hatchling
+	@$(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable '.[all,dev]'
 	@touch $@
 	@echo "setup: done"
 
@@ -67,7 +68,7 @@ docs: $(STAMP) ## guides and API reference into site/
 
 build: $(STAMP) ## sdist, and the wheel from the sdist, into dist/
 	@rm -rf dist
-	@$(BIN)/python -m build --outdir dist . > /dev/null
+	@$(BIN)/python -m build --no-isolation --outdir dist . > /dev/null
 	@ls dist
 
 smoke: build ## the built wheel in an empty environment, beside decoy folders
