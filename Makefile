@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "setup: Python 3.11 or newer is needed (make setup PYTHON=/path/to/python3.11)")'
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@echo "setup: installing the pinned packages"
-	@$(PIP) install -qq --constraint constraints.txt hatchling
+	@$(PIP) install -qq --constraint constraints.txt hatchling editables
 	@$(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable '.[all,dev]'
 	@touch $@
 	@echo "setup: done"
@@ -63,8 +63,7 @@ bench: $(STAMP) ## run every script in scripts/bench
 	done
 
 docs: $(STAMP) ## guides and API reference into site/
-	@$(BIN)/mkdocs build --quiet --strict --config-file docs/mkdocs.yml
-	@echo "docs: site/index.html"
+	@$(BIN)/python scripts/build_docs.py
 
 build: $(STAMP) ## sdist, and the wheel from the sdist, into dist/
 	@rm -rf dist
