@@ -12,7 +12,7 @@ A package plugs in by declaring, in its `pyproject.toml`,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -45,8 +45,8 @@ class EnvPlugin:
     """Scripted policies by name: `policies[name](config)`, weakest first."""
     replay_page: Callable[[Replay], str] | None = None
     """Make one self-contained HTML page that plays a replay."""
-    frames: Callable[[Replay], list[np.ndarray]] | None = None
-    """Draw a replay, one `(height, width, 3)` uint8 image a step."""
+    frames: Callable[[Replay], Iterable[np.ndarray]] | None = None
+    """Draw a replay, one `(height, width, 3)` uint8 image a step; a generator saves memory."""
     listing: Callable[[], Mapping[str, list[str]]] | None = None
     """Name what else there is to choose from, such as {"heroes": [...]}."""
 
