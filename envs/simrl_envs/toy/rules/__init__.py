@@ -1,0 +1,1 @@
+"""The rules of the toys, one small file each."""
