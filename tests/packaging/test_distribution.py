@@ -108,6 +108,14 @@ def test_folders_that_are_no_packages_have_no_init(folder):
     assert not (REPOSITORY / folder / "__init__.py").exists()
 
 
+@pytest.mark.parametrize("package", ["simrl", "envs/simrl_envs", "controllers/simrl_controllers"])
+def test_folders_with_modules_are_packages(package):
+    # Without an __init__.py the folder works by accident, and mypy and the wheel's readers miss it.
+    modules = (REPOSITORY / package).rglob("*.py")
+    bare = {str(path.parent) for path in modules if not (path.parent / "__init__.py").exists()}
+    assert bare == set()
+
+
 @pytest.mark.parametrize("name", ["envs", "controllers"])
 def test_linter_bans_the_colliding_import_names(name, tmp_path):
     script = tmp_path / "user.py"

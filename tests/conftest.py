@@ -1,0 +1,48 @@
+"""What every test shares: one torch thread, and skips that say what this machine lacks."""
+
+import shutil
+
+import pytest
+import torch
+
+
+def pytest_collection_modifyitems(items):
+    """Skip browser and GPU tests where there is no browser or GPU, and say so."""
+    lacking = {}
+    if find_chromium() is None:
+        lacking["browser"] = "no chromium here: apt-get install chromium"
+    if not torch.cuda.is_available():
+        lacking["gpu"] = "torch sees no CUDA device"
+    for item in items:
+        for mark, reason in lacking.items():
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _one_torch_thread():
+    # Small nets on two threads collapse when the cores are shared; and a test that sets the
+    # number of threads must not change how the next one rounds.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def page():
+    """A page of Debian's chromium, driven by Playwright; fails the test on a page error."""
+    from playwright.sync_api import sync_playwright
+
+    errors = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        yield opened
+        browser.close()
+    assert errors == [], f"the page raised {errors}"
+
+
+def find_chromium():
+    """Return the path of an installed chromium, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
