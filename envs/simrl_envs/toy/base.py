@@ -13,14 +13,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from simrl.core.actions import DiscreteActions
+from torch import Tensor
+
+from simrl.core.actions import ContinuousActions, DiscreteActions
 from simrl.core.plugins import EnvPlugin
 from simrl.core.policy import Policy
 from simrl.core.replay import Replay
 from simrl.core.spec import EnvSpec
 from simrl.core.timestep import Obs, TimeStep
-from torch import Tensor
-
 from simrl_envs.toy.streams import first_states
 
 CHEAP_GROUPS = frozenset({"policy", "action_mask"})
@@ -45,7 +45,7 @@ class Move:
 
 
 class Rules(Protocol):
-    """Play B independent rows; `games` is a structured array `[B]` of `record`, changed in place."""
+    """Play B independent rows: `games` is a structured array `[B]`, changed in place."""
 
     spec: EnvSpec
     record: np.dtype
@@ -182,6 +182,7 @@ class ToyEnv:
 
     def _restart(self, rows: np.ndarray) -> None:
         """Keep what the ended episodes showed last, then begin the next ones."""
+        self._games["ended"][rows] = self._terminated[rows]
         games = self._games[rows]
         for name, figure in self.rules.metrics(games).items():
             self._metrics[name][rows] = figure
@@ -189,6 +190,7 @@ class ToyEnv:
             self._final_obs[name][rows] = value[rows]
         self._final_state[rows] = self._bytes()[rows]
         games["steps"] = 0
+        games["ended"] = 0
         self.rules.start(games)
         self._games[rows] = games
         for name, value in self.rules.observe(games).items():
@@ -212,7 +214,7 @@ class ToyEnv:
                 f"{self.spec.id}: environment {row}, agent {agent}: index {index} of the action "
                 f"is {float(action[row, agent, index])}; actions must be finite"
             )
-        return np.clip(action.numpy(), np.float32(actions.low), np.float32(actions.high))
+        return _clipped(action, actions)
 
 
 class ToyDynamics:
@@ -230,9 +232,11 @@ class ToyDynamics:
         before = state.contiguous().numpy()
         games = before.copy().view(self.rules.record).reshape(len(before))
         ended = games["ended"] != 0
-        joint, actions = action.numpy(), self.rules.spec.actions
-        if not isinstance(actions, DiscreteActions):
-            joint = np.clip(joint, np.float32(actions.low), np.float32(actions.high))
+        actions = self.rules.spec.actions
+        if isinstance(actions, DiscreteActions):
+            joint = action.numpy()
+        else:
+            joint = _clipped(action, actions)
         games["steps"] += 1
         move = self.rules.advance(games, joint)
         games["ended"] = move.terminated
@@ -274,16 +278,20 @@ def toy_plugin(
 
 def check_action_shape(spec: EnvSpec, num_envs: int, action: Tensor) -> None:
     """Raise ValueError unless `action` is `[N, A, heads]` int64 or `[N, A, size]` float32."""
-    discrete = isinstance(spec.actions, DiscreteActions)
-    width = spec.actions.num_heads if isinstance(spec.actions, DiscreteActions) else 0
-    if not isinstance(spec.actions, DiscreteActions):
-        width = spec.actions.size
-    dtype = torch.int64 if discrete else torch.float32
+    if isinstance(spec.actions, DiscreteActions):
+        dtype, width = torch.int64, spec.actions.num_heads
+    else:
+        dtype, width = torch.float32, spec.actions.size
     shape = (num_envs, spec.num_agents, width)
     if tuple(action.shape) != shape or action.dtype != dtype:
         raise ValueError(
             f"{spec.id}: an action is {dtype} {shape}, got {action.dtype} {tuple(action.shape)}"
         )
+
+
+def _clipped(action: Tensor, actions: ContinuousActions) -> np.ndarray:
+    low, high = np.array(actions.low, np.float32), np.array(actions.high, np.float32)
+    return np.clip(action.numpy(), low, high)
 
 
 def _buffer(value: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ pseudorandom number generators").
 from __future__ import annotations
 
 import numpy as np
+
 from simrl.core.seeding import child_seed
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)

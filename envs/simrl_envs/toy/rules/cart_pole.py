@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numba import njit
+from torch import Tensor
+
 from simrl.core.actions import DiscreteActions, Head
 from simrl.core.policy import PolicyOutput
 from simrl.core.spec import Column, EnvSpec, Layout, vector
 from simrl.core.timestep import Obs, PolicyState, TimeStep
-from torch import Tensor
-
 from simrl_envs.toy.base import Move, ToyEnv, check_action_shape, record
 from simrl_envs.toy.draw import COLOURS, INK, canvas, pixels
 
@@ -108,6 +108,7 @@ class CartPoleEnv(ToyEnv):
         self._arrays = (
             games["rng"],
             games["steps"],
+            games["ended"],
             games["x"],
             self._final_state,
             self._bytes(),
@@ -202,13 +203,15 @@ def _step_rows(action: np.ndarray, limit: int, arrays: tuple) -> bool:  # type: 
     for row in range(len(action)):
         if action[row, 0, 0] != 0 and action[row, 0, 0] != 1:
             return False
-    rng, steps, x, final_state, state, obs, final_obs, terminated, truncated = arrays
+    rng, steps, ended, x, final_state, state, obs, final_obs, terminated, truncated = arrays
     for row in range(len(action)):
         steps[row] += 1
         terminated[row] = _advance(x[row], action[row, 0, 0])
         truncated[row] = not terminated[row] and limit > 0 and steps[row] >= limit
         if terminated[row] or truncated[row]:
+            ended[row] = terminated[row]
             final_state[row] = state[row]
+            ended[row] = 0
             for i in range(4):
                 final_obs[row, 0, i] = x[row, i]
             steps[row] = 0

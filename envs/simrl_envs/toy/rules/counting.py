@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from simrl.core.actions import DiscreteActions, Head
 from simrl.core.spec import Column, EnvSpec, Layout, vector
-
 from simrl_envs.toy.base import Move, record
 from simrl_envs.toy.draw import draw_text
 from simrl_envs.toy.streams import integers
