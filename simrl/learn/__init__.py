@@ -1,0 +1,1 @@
+"""Learning from rollouts: returns, losses, PPO, checkpoints and the training loop."""

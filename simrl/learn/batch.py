@@ -1,0 +1,97 @@
+"""Cut a rollout buffer into minibatches: single samples, or with memory whole sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from simrl.rollout.buffer import RolloutBuffer
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Hold what one gradient step sees: T steps of B sequences, R = T * B rows, time first."""
+
+    obs: dict[str, Tensor]
+    """Observation groups, each `[T, B, ...]`."""
+    start_state: dict[str, Tensor]
+    """Memory before step 0, each `[B, ...]`."""
+    episode_start: Tensor
+    """Where the memory was reset `[T, B]` bool."""
+    action: Tensor
+    """Actions `[R, ...]`."""
+    log_prob: Tensor
+    """Log-probabilities when acting `[R]`."""
+    value: Tensor
+    """Values when acting `[R, V]`."""
+    advantage: Tensor
+    """Advantages, summed over the groups `[R]`."""
+    returns: Tensor
+    """Targets of the values `[R, V]`."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return every tensor by name, for saving."""
+        result = {f"obs/{name}": value for name, value in self.obs.items()}
+        result |= {f"start_state/{name}": value for name, value in self.start_state.items()}
+        for name in ("episode_start", "action", "log_prob", "value", "advantage", "returns"):
+            result[name] = getattr(self, name)
+        return result
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Hold a buffer with its advantages and returns, ready to be cut into minibatches."""
+
+    buffer: RolloutBuffer
+    """What was collected."""
+    advantage: Tensor
+    """Advantages, summed over the groups `[T, L]`."""
+    returns: Tensor
+    """Targets of the values `[T, L, V]`."""
+    recurrent: bool = False
+    """Whether minibatches must be whole sequences."""
+    _samples: dict[str, Tensor] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Lay the tensors out; for single samples time and lane become one axis, without a copy."""
+        buffer = self.buffer
+        tensors = {f"obs/{name}": value for name, value in buffer.obs.items()}
+        tensors |= {
+            "episode_start": buffer.episode_start,
+            "action": buffer.action,
+            "log_prob": buffer.log_prob,
+            "value": buffer.value,
+            "advantage": self.advantage,
+            "returns": self.returns,
+        }
+        if not self.recurrent:
+            tensors = {name: value.flatten(0, 1).unsqueeze(0) for name, value in tensors.items()}
+        object.__setattr__(self, "_samples", tensors)
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Minibatch]:
+        """Yield minibatches of about `size` samples in random order, each sample once.
+
+        The number of minibatches is rounded, then their sizes made as equal as possible, so there
+        is no tiny last one.
+        """
+        num_steps, columns = self._samples["log_prob"].shape
+        count = max(1, round(num_steps * columns / size))
+        order = torch.randperm(columns, generator=generator)
+        for columns_taken in order.tensor_split(min(count, columns)):
+            yield self._take(columns_taken)
+
+    def _take(self, columns: Tensor) -> Minibatch:
+        columns = columns.to(self.advantage.device)
+        taken = {name: value.index_select(1, columns) for name, value in self._samples.items()}
+        obs = {name[4:]: taken.pop(name) for name in list(taken) if name.startswith("obs/")}
+        episode_start = taken.pop("episode_start")
+        start = self.buffer.start_state if self.recurrent else {}
+        return Minibatch(
+            obs=obs,
+            start_state={name: value.index_select(0, columns) for name, value in start.items()},
+            episode_start=episode_start,
+            **{name: value.flatten(0, 1) for name, value in taken.items()},
+        )

@@ -1,0 +1,54 @@
+"""A network as a policy: it acts for any rows, under any seating."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from simrl.core.policy import PolicyOutput
+from simrl.core.timestep import Obs, PolicyState
+from simrl.nn.actor_critic import ActorCritic
+from simrl.nn.distributions import MaskedHeads
+
+
+class NetworkPolicy:
+    """Act by an actor-critic network.
+
+    Gives `log_prob` `[rows]` and `value` `[rows, V]` as extras, and with `show_probs` also
+    `button_probs` `[rows, size]`, the probabilities of the first head's values.
+    """
+
+    def __init__(self, net: ActorCritic, *, values: bool = True, show_probs: bool = False) -> None:
+        """Act by `net` as it stands; later changes of its weights are seen.
+
+        `values=False` leaves out the value where it costs a network of its own, and asks for no
+        privileged observations: for opponents and for evaluation.
+        """
+        self.net = net
+        self.values = values or net.critic is None
+        self.show_probs = show_probs
+        groups = net.reads
+        self.reads: frozenset[str] = groups if self.values else groups - {"critic"}
+
+    def initial_state(self, num_rows: int) -> PolicyState:
+        """Return the network's memory at the start of an episode, `[num_rows, width]`."""
+        return self.net.initial_state(num_rows)
+
+    def act(
+        self,
+        obs: Obs,
+        state: PolicyState,
+        rng: torch.Generator,
+        *,
+        deterministic: bool = False,
+    ) -> PolicyOutput:
+        """Draw an action for each row, or with `deterministic` take the most probable."""
+        with torch.inference_mode():
+            dist, value, new_state = self.net.act_step(obs, state, need_value=self.values)
+            action, log_prob = dist.sample(rng, deterministic=deterministic)
+            extras: dict[str, Tensor] = {"log_prob": log_prob}
+            if self.values:
+                extras["value"] = value
+            if self.show_probs and isinstance(dist, MaskedHeads):
+                extras["button_probs"] = dist.selector_probs()
+        return PolicyOutput(action, new_state, extras)

@@ -1,0 +1,257 @@
+"""Proximal policy optimisation over one batch of rollouts after another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from simrl.core.seeding import torch_generator
+from simrl.learn import losses
+from simrl.learn.batch import Batch, Minibatch
+from simrl.learn.returns import gae, grouped_rewards, next_values
+from simrl.learn.schedules import ScheduleKind, scheduled
+from simrl.nn.actor_critic import ActorCritic
+from simrl.rollout.buffer import RolloutBuffer
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Choose how to learn from a batch."""
+
+    learning_rate: float = 3e-4
+    """Step size of Adam."""
+    learning_rate_schedule: ScheduleKind = "constant"
+    """How the step size changes over the run: "constant" or "linear"."""
+    learning_rate_end: float = 0.0
+    """Step size at the end of a linear schedule."""
+    epochs: int = 4
+    """Passes over each batch."""
+    minibatch_size: int = 4096
+    """Samples in a minibatch; with memory, whole sequences that hold about as many."""
+    gamma: float = 0.99
+    """Discount of a reward one step later."""
+    gae_lambda: float = 0.95
+    """Weight of longer returns in the advantage; 1 is Monte Carlo, 0 one step."""
+    clip: float = 0.2
+    """How far the probability ratio may move from 1 before it stops counting."""
+    dual_clip: float | None = 3.0
+    """Bound on the ratio of samples with negative advantage; None switches it off."""
+    value_clip: float | None = None
+    """How far a value may move from the old one before it stops counting; None: no bound."""
+    value_coef: float = 0.5
+    """Weight of the value loss."""
+    value_group_weights: Mapping[str, float] = field(default_factory=dict)
+    """Weight of single reward groups in the value loss; 1 for those not named."""
+    entropy_coef: float = 0.01
+    """Weight of the entropy bonus."""
+    entropy_schedule: ScheduleKind = "constant"
+    """How the entropy bonus changes over the run: "constant" or "linear"."""
+    entropy_coef_end: float = 0.0
+    """Weight of the entropy bonus at the end of a linear schedule."""
+    max_grad_norm: float | None = 0.5
+    """Norm to which gradients are scaled down; None switches it off."""
+    target_kl: float | None = None
+    """Stop the passes over a batch once the policy has moved 1.5 times as far [nat]."""
+    normalise_advantage: bool = True
+    """Scale the advantages of a batch to mean 0 and deviation 1."""
+    normalise_value: bool = False
+    """Learn values in units of each group's running deviation of returns (PopArt)."""
+    adam_epsilon: float = 1e-5
+    """Term that keeps Adam's division finite."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("learning_rate", "epochs", "minibatch_size", "clip"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("gamma", "gae_lambda"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must be within 0 and 1, got {getattr(self, name)}")
+        if self.dual_clip is not None and self.dual_clip <= 1.0:
+            raise ValueError(f"dual_clip must be above 1, got {self.dual_clip}")
+
+
+class NonFiniteLossError(ArithmeticError):
+    """Say that a loss is not a number, and which."""
+
+
+class PPOLearner:
+    """Own the network's optimiser and change its weights, one `update` for each batch."""
+
+    def __init__(
+        self,
+        net: ActorCritic,
+        config: PPOConfig | None = None,
+        *,
+        seed: int = 0,
+        on_bad_batch: Callable[[dict[str, Tensor]], None] | None = None,
+    ) -> None:
+        """Learn the weights of `net`.
+
+        `seed` orders the minibatches.  `on_bad_batch` is handed the minibatch whose loss is not
+        finite, just before NonFiniteLossError is raised, so that it can be saved.
+        """
+        self.net = net
+        self.config = config or PPOConfig()
+        self.on_bad_batch = on_bad_batch
+        self.updates = 0
+        self.device = next(net.parameters()).device
+        self.generator = torch_generator(seed, "learner")
+        self.optimiser = torch.optim.Adam(
+            net.parameters(),
+            lr=self.config.learning_rate,
+            eps=self.config.adam_epsilon,
+            fused=True,
+        )
+        groups = net.spec.value_groups
+        for name in self.config.value_group_weights:
+            if name not in groups:
+                raise ValueError(
+                    f"unknown reward group {name!r}; the groups are {', '.join(groups)}"
+                )
+        self.value_weights = torch.tensor(
+            [self.config.value_group_weights.get(name, 1.0) for name in groups], device=self.device
+        )
+
+    def update(self, buffer: RolloutBuffer, progress: float = 0.0) -> dict[str, float]:
+        """Learn from `buffer` and return metrics; `progress` (0 to 1) drives the schedules.
+
+        Raises NonFiniteLossError naming the tensor at the first loss that is not finite.
+        """
+        config = self.config
+        rate = scheduled(
+            config.learning_rate_schedule, config.learning_rate, config.learning_rate_end, progress
+        )
+        entropy_coef = scheduled(
+            config.entropy_schedule, config.entropy_coef, config.entropy_coef_end, progress
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        batch = self.prepare(buffer)
+        figures: list[dict[str, Tensor]] = []
+        for minibatch in self._minibatches(batch):
+            loss, parts = self.loss(minibatch, entropy_coef)
+            figures.append(parts)
+            if config.target_kl is not None and float(parts["approx_kl"]) > 1.5 * config.target_kl:
+                break
+            parts["grad_norm"] = self._step(loss, parts, minibatch)
+        self.net.update_normaliser(buffer.obs)
+        self.updates += 1
+        return self._metrics(figures, batch, rate, entropy_coef)
+
+    def prepare(self, buffer: RolloutBuffer) -> Batch:
+        """Compute returns and advantages of `buffer` and lay it out for minibatches."""
+        config = self.config
+        with torch.no_grad():
+            last_value = self.net.value(buffer.next_obs, buffer.next_state)
+            if len(buffer.final_index):
+                final_value = self.net.value(buffer.final_obs, buffer.final_state)
+            else:
+                final_value = last_value[:0]
+        following = next_values(buffer.value, last_value, buffer, final_value)
+        reward = grouped_rewards(self.net.spec, buffer)
+        done = buffer.terminated | buffer.truncated
+        advantage = gae(reward, buffer.value, following, done, config.gamma, config.gae_lambda)
+        returns = advantage + buffer.value
+        if config.normalise_value:
+            self.net.update_value_scale(returns)
+        total = advantage.sum(-1)
+        if config.normalise_advantage:
+            total = losses.normalised(total)
+        return Batch(buffer, total, returns, recurrent=self.net.memory is not None)
+
+    def loss(self, batch: Minibatch, entropy_coef: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a minibatch and its parts, all scalars."""
+        config = self.config
+        dist, value = self.net.sequence(batch.obs, batch.start_state, batch.episode_start)
+        value = value.flatten(0, 1)
+        log_prob, entropy = dist.evaluate(batch.action)
+        policy = losses.policy_loss(
+            log_prob, batch.log_prob, batch.advantage, config.clip, config.dual_clip
+        ).mean()
+        scale = self.net.value_scale
+        value_each = losses.value_loss(
+            value / scale, batch.value / scale, batch.returns / scale, config.value_clip
+        )
+        value_mean = (value_each.mean(0) * self.value_weights).sum()
+        entropy_mean = entropy.mean()
+        loss = policy + config.value_coef * value_mean - entropy_coef * entropy_mean
+        with torch.no_grad():
+            old = batch.log_prob
+            parts = {
+                "policy": policy.detach(),
+                "value": value_mean.detach(),
+                "entropy": entropy_mean.detach(),
+                "approx_kl": losses.approx_kl(log_prob, old),
+                "clip_fraction": losses.clip_fraction(log_prob, old, config.clip),
+            }
+        return loss, parts
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that learning depends on: weights, optimiser, generator, counters."""
+        return {
+            "net": dict(self.net.state_dict()),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned; learning goes on bit for bit."""
+        self.net.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"].cpu())
+        self.updates = int(state["updates"])
+
+    def _minibatches(self, batch: Batch) -> Iterator[Minibatch]:
+        for _ in range(self.config.epochs):
+            yield from batch.minibatches(self.config.minibatch_size, self.generator)
+
+    def _step(self, loss: Tensor, parts: dict[str, Tensor], minibatch: Minibatch) -> Tensor:
+        """Follow the gradient of `loss` and return its norm before clipping."""
+        if not math.isfinite(float(loss)):
+            self._raise(parts, minibatch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
+        if not math.isfinite(float(norm)):
+            self._raise({**parts, "grad_norm": norm}, minibatch)
+        self.optimiser.step()
+        return norm.detach()
+
+    def _raise(self, parts: Mapping[str, Tensor], minibatch: Minibatch) -> None:
+        if self.on_bad_batch is not None:
+            self.on_bad_batch(minibatch.tensors())
+        inputs = minibatch.tensors()
+        bad = [name for name, value in inputs.items() if not bool(torch.isfinite(value).all())]
+        bad += [name for name, value in parts.items() if not bool(torch.isfinite(value))]
+        raise NonFiniteLossError(
+            f"update {self.updates}: the loss is not finite; not finite are {', '.join(bad)}"
+        )
+
+    def _metrics(
+        self, figures: list[dict[str, Tensor]], batch: Batch, rate: float, entropy_coef: float
+    ) -> dict[str, float]:
+        names = dict.fromkeys(name for parts in figures for name in parts)
+        metrics = {
+            f"loss/{name}": float(torch.stack([p[name] for p in figures if name in p]).mean())
+            for name in names
+        }
+        for index, name in enumerate(self.net.spec.value_groups):
+            explained = losses.explained_variance(
+                batch.buffer.value[..., index], batch.returns[..., index]
+            )
+            metrics[f"loss/explained_variance/{name}"] = float(explained)
+        metrics["loss/explained_variance"] = float(
+            losses.explained_variance(batch.buffer.value.sum(-1), batch.returns.sum(-1))
+        )
+        metrics["loss/learning_rate"] = rate
+        metrics["loss/entropy_coef"] = entropy_coef
+        metrics["loss/minibatches"] = float(len(figures))
+        return metrics
