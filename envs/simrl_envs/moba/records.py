@@ -437,27 +437,27 @@ def game_dtype(shape: GameShape) -> np.dtype[Any]:
     )
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def creep_begin(game: Any, team: int, lane: int) -> int:
     """Return the unit id of the first creep slot of a team in a lane."""
     return game.heroes.shape[0] + (team * game.creep_top.shape[1] + lane) * CREEPS_PER_LANE
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def structure_begin(game: Any, team: int) -> int:
     """Return the unit id of the first structure of a team; its last one is the crystal."""
     start = game.heroes.shape[0] + 2 * game.creep_top.shape[1] * CREEPS_PER_LANE
     return start + team * ((game.units.shape[0] - start) // 2)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def structures_per_team(game: Any) -> int:
     """Return the number of towers and crystals of one team."""
     start = game.heroes.shape[0] + 2 * game.creep_top.shape[1] * CREEPS_PER_LANE
     return (game.units.shape[0] - start) // 2
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def team_size(game: Any) -> int:
     """Return the number of heroes of one team."""
     return game.heroes.shape[0] // 2
