@@ -1,0 +1,33 @@
+"""A MOBA for research: one kernel for 1v1, 3v3 and 5v5, thousands of games side by side.
+
+- `records.py`, `tables.py`, `data/`, `rules/`: the game itself; knows nothing of agents or torch.
+- `layout.py`, `observe.py`, `mask.py`, `rewards.py`: what an agent sees, may do and is paid for.
+- `env.py`, `dynamics.py`: the game as a `VecEnv`, and as a `Dynamics` for planners.
+- `bots/`: the scripted ladder.  `render.py`, `frames.py`, `page/`: pictures and replays.
+"""
+
+from collections.abc import Mapping
+
+from simrl.core.plugins import EnvPlugin
+from simrl_envs.moba.config import MobaConfig
+from simrl_envs.moba.dynamics import MobaDynamics
+from simrl_envs.moba.env import MobaEnv
+from simrl_envs.moba.tables import load_tables
+
+__all__ = ["MobaConfig", "MobaDynamics", "MobaEnv", "moba_1v1"]
+
+
+def _listing() -> Mapping[str, list[str]]:
+    """Name the heroes, with their roles, and the items."""
+    tables = load_tables()
+    pairs = zip(tables.heroes, tables.roles, strict=True)
+    return {"heroes": [f"{name} ({role})" for name, role in pairs], "items": list(tables.items)}
+
+
+moba_1v1 = EnvPlugin(
+    summary="A MOBA on one lane, one hero a side: creeps, towers, items, fog, six heroes.",
+    config=MobaConfig,
+    make=MobaEnv,
+    dynamics=MobaDynamics,
+    listing=_listing,
+)
