@@ -1,0 +1,156 @@
+"""`simrl train PRESET`: train an agent, or continue a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+import yaml
+from rich.console import Console
+
+from simrl.cli.display import TrainingDisplay
+from simrl.cli.tables import evaluation_table
+from simrl.runs.config import TrainConfig, run_config
+from simrl.runs.presets import PRESETS, preset
+from simrl.runs.training import Run, resume_run, start_run
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train an agent; every figure, checkpoint and replay goes to the run's folder."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    out: Path | None = None
+    """Folder of the run; by default runs/PRESET-DATE-TIME."""
+    resume: Path | None = None
+    """Continue the run in this folder from its newest checkpoint; only --minutes and --steps, if
+    given, replace what it was started with."""
+    minutes: float | None = None
+    """Train for so many minutes in all [min]; replaces the preset's length."""
+    steps: int | None = None
+    """Train for so many agent-steps in all; replaces the preset's length."""
+    option: tuple[str, ...] = ()
+    """Options of the environment's config, each NAME=VALUE with the value in YAML."""
+    evaluate: bool = True
+    """Play the evaluation games at the end."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Train as asked and return the exit code."""
+    words = list(arguments)
+    if not words or words[0] in ("-h", "--help"):
+        _print_help()
+        return 0 if words else 2
+    if words[0].startswith("-"):
+        raise ValueError(f"name a preset first; the presets are {', '.join(PRESETS)}")
+    name = words[0]
+    args = tyro.cli(
+        TrainArguments,
+        prog=f"simrl train {name}",
+        default=TrainArguments(preset(name)),
+        args=words[1:],
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    if args.minutes is not None and args.steps is not None:
+        raise ValueError("give --minutes or --steps, not both")
+    console = Console(highlight=False)
+    if args.resume and (args.config != preset(name) or args.option):
+        raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
+    built = _resume(args) if args.resume else _start(name, args)
+    if built.folder is None:
+        raise ValueError("the run has no folder")
+    console.print(f"run folder: {built.folder}", soft_wrap=True)
+    return train(built, console, title=name, evaluate=args.evaluate)
+
+
+def train(built: Run, console: Console, *, title: str, evaluate: bool = True) -> int:
+    """Train a built run with a display; Ctrl-C saves and says how to resume."""
+    loop = built.loop
+    with (
+        _stop_on_interrupt() as interrupted,
+        TrainingDisplay(title, loop.config, console) as display,
+    ):
+        loop.hooks.append(display)
+        loop.run(lambda: bool(interrupted))
+    if interrupted:
+        console.print(
+            f"stopped and saved; continue with: simrl train {title} --resume {built.folder}",
+            soft_wrap=True,
+        )
+        return 2
+    if evaluate:
+        figures = built.evaluation.evaluate(loop.progress)
+        if loop.writer is not None:
+            loop.writer.write(loop.progress.steps, figures)
+        loop.save()
+        console.print(evaluation_table(built.evaluation.last))
+    if loop.writer is not None:
+        loop.writer.close()
+    console.print(
+        f"trained {loop.progress.steps:,} agent-steps in {loop.progress.seconds / 60:.1f} minutes\n"
+        f"report:   simrl report {built.folder}",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _start(name: str, args: TrainArguments) -> Run:
+    folder = args.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    config = _with_length(args.config, args)
+    options = dict(config.env_options)
+    for text in args.option:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--option needs NAME=VALUE, got {text!r}")
+        options[key] = yaml.safe_load(value)
+    return start_run(dataclasses.replace(config, env_options=options), folder)
+
+
+def _resume(args: TrainArguments) -> Run:
+    if args.resume is None:
+        raise ValueError("there is nothing to resume")
+    return resume_run(args.resume, _with_length(run_config(args.resume), args))
+
+
+def _with_length(config: TrainConfig, args: TrainArguments) -> TrainConfig:
+    if args.minutes is None and args.steps is None:
+        return config
+    loop = dataclasses.replace(config.loop, minutes=args.minutes, steps=args.steps)
+    return dataclasses.replace(config, loop=loop)
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM in a list, so that an update or a checkpoint ends whole.
+
+    A second Ctrl-C stops at once; the last checkpoint is still good.
+    """
+    caught: list[int] = []
+
+    def handle(number: int, frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print_help() -> None:
+    out = Console(highlight=False)
+    out.print("usage: simrl train PRESET [--minutes M | --steps N] [--seed S] [--out DIR]")
+    out.print("                         [--resume DIR] [any field of the config]\n")
+    out.print("simrl train PRESET --help shows every field. The presets:\n")
+    for name, function in PRESETS.items():
+        out.print(f"  [bold]{name:<14}[/] {(function.__doc__ or '').splitlines()[0]}")

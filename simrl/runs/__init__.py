@@ -1,0 +1,1 @@
+"""Training runs: configs, presets, assembly, evaluation and loading of trained policies."""

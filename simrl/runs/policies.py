@@ -1,0 +1,72 @@
+"""Turn what a person types into a policy: a scripted name, "random", or a trained run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from simrl.core.plugins import env_plugin, make_config, make_scripted
+from simrl.core.policy import Policy
+from simrl.core.spec import EnvSpec
+from simrl.learn.checkpoint import Checkpoints, read_checkpoint
+from simrl.learn.policy import NetworkPolicy
+from simrl.nn.actor_critic import ActorCritic
+from simrl.rollout.random import RandomPolicy
+from simrl.runs.config import is_run, run_config
+
+def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy:
+    """Build the policy called `name` for an environment.
+
+    `name` is a scripted policy of the environment, "random", or a run: `RUN` takes the best
+    checkpoint if there is one and else the newest, `RUN@best`, `RUN@newest`, `RUN@12000000` (the
+    checkpoint after so many agent-steps) and `RUN@snapshot-000012000000` (a league opponent) say
+    which.  ValueError lists the valid names.
+    """
+    scripted = env_plugin(spec.id).policies
+    if name in scripted:
+        return make_scripted(spec.id, name, **env_options)
+    if name == "random":
+        return RandomPolicy(spec)
+    folder, _, which = name.partition("@")
+    if is_run(folder):
+        return load_run_policy(folder, which)
+    valid = ", ".join([*scripted, "random"])
+    raise ValueError(f"unknown policy {name!r}; give a run folder or one of: {valid}")
+
+
+def load_run_policy(folder: Path | str, which: str = "") -> NetworkPolicy:
+    """Load the trained network of a run as a policy; see `named_policy` for `which`."""
+    config = run_config(folder)
+    plugin = env_plugin(config.env)
+    spec = plugin.make(make_config(plugin.config, config.env_options, config.env), 1).spec
+    net = ActorCritic(spec, config.net)
+    net.load_state_dict(run_weights(folder, which))
+    net.eval()
+    return NetworkPolicy(net)
+
+
+def run_weights(folder: Path | str, which: str = "") -> Mapping[str, Tensor]:
+    """Read the network's tensors from a run's checkpoint."""
+    checkpoints = Checkpoints(Path(folder) / "checkpoints")
+    has_best = (checkpoints.folder / "best").is_dir()
+    if which == "best" or (which == "" and has_best):
+        state = checkpoints.load_best()
+    elif which.isdigit():
+        state = read_checkpoint(checkpoints.folder / f"{int(which):012d}")
+    elif which in ("", "newest") or which.startswith("snapshot-"):
+        _, state = checkpoints.load_newest()
+    else:
+        raise ValueError(
+            f"{folder}@{which}: after @ comes best, newest, a number of agent-steps or a snapshot"
+        )
+    if which.startswith("snapshot-"):
+        snapshots = state["parts"].get("league", {}).get("snapshots", {})
+        if which not in snapshots:
+            raise ValueError(
+                f"{folder} has no {which}; its snapshots are {', '.join(snapshots) or 'none'}"
+            )
+        return dict(snapshots[which])
+    return dict(state["parts"]["learner"]["net"])

@@ -1,0 +1,124 @@
+"""Draw line charts as inline SVG that takes its colours from the page's style sheet."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+
+MAX_POINTS = 240
+"""Points of a curve; longer ones are drawn as bins."""
+
+NUM_COLOURS = 8
+# Stand-ins that no real colour equals: the page's style sheet says what they look like.
+_INK, _FAINT = "#010203", "#010204"
+_LINE = tuple(f"#0102{16 + index:02x}" for index in range(NUM_COLOURS))
+
+
+@dataclass(frozen=True)
+class Series:
+    """Hold one named curve, with a band around it if `low` and `high` are given."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    dots: bool = False
+    """Whether each point is marked: for few and separate measurements."""
+
+
+def binned(series: Series, max_points: int = MAX_POINTS) -> Series:
+    """Shorten a long curve: the mean of each bin of points, with a band from 10 % to 90 %."""
+    if len(series.x) <= max_points or series.low is not None:
+        return series
+    parts = np.array_split(np.arange(len(series.x)), max_points)
+    ys = [series.y[part] for part in parts]
+    return Series(
+        series.name,
+        np.array([series.x[part].mean() for part in parts]),
+        np.array([y.mean() for y in ys]),
+        np.array([np.quantile(y, 0.1) for y in ys]),
+        np.array([np.quantile(y, 0.9) for y in ys]),
+    )
+
+
+def line_chart(
+    curves: Sequence[Series],
+    x_label: str,
+    *,
+    title: str,
+    percent: bool = False,
+    wide: bool = False,
+) -> str:
+    """Draw curves over one axis and return an `<svg>` element for an HTML page.
+
+    Colours are CSS variables: --ink, --faint, --c0 to --c7.  With `percent` the vertical axis runs
+    from 0 to 1 and is labelled in percent.
+    """
+    style = {"svg.fonttype": "none", "svg.hashsalt": "simrl", "font.size": 9.0}
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(8.8, 3.3) if wide else (4.6, 2.5), layout="constrained")
+        axes = figure.add_subplot()
+        for index, curve in enumerate(curves):
+            _draw(axes, binned(curve), _LINE[index % NUM_COLOURS])
+        _style(axes, x_label, percent)
+        if len(curves) > 1:
+            legend = axes.legend(
+                frameon=False, labelcolor=_INK, loc="best", fontsize=8, handlelength=1.4
+            )
+            legend.set_in_layout(False)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True)
+    return _for_page(buffer.getvalue(), title)
+
+
+def _draw(axes: Axes, curve: Series, colour: str) -> None:
+    marker = "o" if curve.dots or len(curve.x) == 1 else None
+    axes.plot(curve.x, curve.y, color=colour, lw=1.6, marker=marker, ms=3.5, label=curve.name)
+    if curve.low is not None and curve.high is not None:
+        axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, lw=0)
+        if len(curve.x) == 1:
+            axes.vlines(curve.x, curve.low, curve.high, color=colour, lw=1.6)
+
+
+def _style(axes: Axes, x_label: str, percent: bool) -> None:
+    axes.set_xlabel(x_label, color=_INK)
+    axes.grid(axis="y", color=_FAINT, lw=0.6)
+    axes.tick_params(colors=_INK, length=0, labelsize=8)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(_FAINT)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.margins(x=0.02)
+    if percent:
+        axes.set_ylim(-0.02, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _for_page(svg: str, title: str) -> str:
+    """Cut what an HTML page does not need, and put the style sheet's colours and font."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", svg)
+    for colour, name in ((_INK, "ink"), (_FAINT, "faint")):
+        svg = svg.replace(colour, f"var(--{name})")
+    for index, colour in enumerate(_LINE):
+        svg = svg.replace(colour, f"var(--c{index})")
+    return svg.strip()

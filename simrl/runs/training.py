@@ -1,0 +1,185 @@
+"""Assemble a training run from its config: environment, network, league, engine, learner, loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from simrl.core.env import VecEnv
+from simrl.core.plugins import env_plugin, make_env, make_scripted
+from simrl.core.policy import Policy
+from simrl.core.seeding import child_seed
+from simrl.learn.checkpoint import Checkpoints
+from simrl.learn.loop import Progress, TrainingLoop
+from simrl.learn.metrics import MetricsWriter
+from simrl.learn.policy import NetworkPolicy
+from simrl.learn.ppo import PPOLearner
+from simrl.nn.actor_critic import ActorCritic
+from simrl.rollout.engine import RolloutEngine
+from simrl.rollout.observers import EpisodeStats, NanGuard
+from simrl.rollout.seating import Seating
+from simrl.runs.config import CONFIG_FILE, TrainConfig, is_run, run_config, save_config
+from simrl.runs.evaluation import EvaluationHook
+from simrl.selfplay.league import LEARNER, League, LeagueConfig
+
+EPISODE_WINDOW = 200
+"""Episodes over which the logged returns and lengths are averaged."""
+
+
+@dataclass
+class Run:
+    """Hold the parts of a training run; `run.loop.run()` trains."""
+
+    config: TrainConfig
+    """What was asked for."""
+    env: VecEnv
+    """The environments that it trains in."""
+    policy: NetworkPolicy
+    """The learner's policy."""
+    loop: TrainingLoop
+    """The training loop."""
+    evaluation: EvaluationHook
+    """What measures the run."""
+    league: League | None
+    """Opponents, for games."""
+    folder: Path | None
+    """Where everything is written; None keeps it in memory."""
+
+
+def build_run(config: TrainConfig, folder: Path | str | None = None) -> Run:
+    """Build everything that a config asks for, without training yet.
+
+    With a `folder`, the config, metrics, evaluations and checkpoints are written there.  ValueError
+    names any unknown environment, option, opponent or field.
+    """
+    folder = None if folder is None else Path(folder)
+    env = make_env(config.env, config.num_envs, **config.env_options)
+    net = make_net(config, env)
+    policy = NetworkPolicy(net)
+    league = _make_league(config, config.league, env, policy) if config.league else None
+    stats = EpisodeStats(EPISODE_WINDOW)
+    engine = RolloutEngine(
+        env,
+        league.seating if league else Seating.self_play(env, policy, name=LEARNER),
+        seed=child_seed(config.seed, "engine"),
+        matchmaker=league,
+        observers=[stats, NanGuard(folder), *([league] if league else [])],
+        device=config.device,
+    )
+    evaluation = EvaluationHook(config, NetworkPolicy(net, values=False), folder)
+    loop = TrainingLoop(
+        engine,
+        PPOLearner(net, config.ppo, seed=child_seed(config.seed, "learner")),
+        config.loop,
+        parts={"evaluation": evaluation, **({"league": league} if league else {})},
+        hooks=[StatsHook(stats), *([LeagueHook(league, net)] if league else []), evaluation],
+        checkpoints=Checkpoints(folder / "checkpoints", config.loop.keep_checkpoints)
+        if folder
+        else None,
+    )
+    evaluation.on_best = loop.save_best
+    return Run(config, env, policy, loop, evaluation, league, folder)
+
+
+def start_run(config: TrainConfig, folder: Path | str) -> Run:
+    """Build a run in a new folder; ValueError if the folder holds a run already."""
+    folder = Path(folder)
+    if is_run(folder):
+        raise ValueError(
+            f"{folder} holds a run already; continue it with --resume {folder}, or choose another"
+        )
+    run = build_run(config, folder)
+    save_config(config, folder / CONFIG_FILE)
+    _open_writer(run)
+    if run.league is not None:
+        run.league.update(0, run.loop.learner.net.state_dict())
+    return run
+
+
+def resume_run(folder: Path | str, config: TrainConfig | None = None) -> Run:
+    """Continue a run from its newest whole checkpoint, bit for bit.
+
+    `config` replaces the saved one, to train longer.  ValueError if the folder is no run or holds
+    no whole checkpoint.
+    """
+    folder = Path(folder)
+    run = build_run(config or run_config(folder), folder)
+    if run.loop.checkpoints is None or not run.loop.checkpoints.steps():
+        raise ValueError(f"{folder} holds no checkpoint; start it anew in another folder")
+    _, state = run.loop.checkpoints.load_newest()
+    run.loop.load_state_dict(state)
+    if config is not None:
+        save_config(config, folder / CONFIG_FILE)
+    _open_writer(run)
+    return run
+
+
+def make_net(config: TrainConfig, env: VecEnv) -> ActorCritic:
+    """Build the network with weights drawn from the run's own stream."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(child_seed(config.seed, "weights") % 2**63)
+        return ActorCritic(env.spec, config.net).to(config.device)
+
+
+class StatsHook:
+    """Log the episode statistics of the rollout; a hook of the training loop."""
+
+    def __init__(self, stats: EpisodeStats) -> None:
+        self.stats = stats
+
+    def after_update(
+        self, progress: Progress, metrics: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Return the rolling means."""
+        return self.stats.summary()
+
+
+class LeagueHook:
+    """Freeze snapshots when they are due and log the league; a hook of the training loop."""
+
+    def __init__(self, league: League, net: nn.Module) -> None:
+        self.league = league
+        self.net = net
+
+    def after_update(
+        self, progress: Progress, metrics: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Return the learner's win rates and rating."""
+        self.league.update(progress.steps, self.net.state_dict())
+        return self.league.metrics()
+
+
+def _make_league(
+    config: TrainConfig, league: LeagueConfig, env: VecEnv, policy: Policy
+) -> League:
+
+    def make_frozen() -> tuple[nn.Module, Policy]:
+        net = make_net(config, env).eval().requires_grad_(False)
+        return net, NetworkPolicy(net, values=False)
+
+    names = league.scripted
+    available = env_plugin(config.env).policies
+    unknown = [name for name in names if name not in available]
+    if unknown:
+        raise ValueError(
+            f"{config.env} has no scripted policy {unknown[0]!r}; "
+            f"its policies are {', '.join(available) or 'none'}"
+        )
+    scripted = {name: make_scripted(config.env, name, **config.env_options) for name in names}
+    return League(
+        env.spec, config.num_envs, policy, make_frozen, scripted, league, seed=config.seed
+    )
+
+
+def _open_writer(run: Run) -> None:
+    if run.folder is not None:
+        run.loop.writer = MetricsWriter(
+            run.folder,
+            from_step=run.loop.progress.steps,
+            use_wandb=run.config.wandb,
+            name=run.folder.name,
+        )

@@ -1,0 +1,1 @@
+"""Self-play: a league of frozen opponents, matchmaking, payoffs and ratings."""
