@@ -51,7 +51,12 @@ class RolloutBuffer:
 
     @property
     def num_steps(self) -> int:
-        """Number of steps T."""
+        """Agent-steps in the buffer, T * L."""
+        return self.reward.numel()
+
+    @property
+    def unroll(self) -> int:
+        """Steps of each lane, T."""
         return self.reward.shape[0]
 
     @property
@@ -61,7 +66,7 @@ class RolloutBuffer:
 
 
 def allocate(
-    num_steps: int,
+    unroll: int,
     lanes: Tensor,
     obs: dict[str, Tensor],
     action: Tensor,
@@ -71,7 +76,7 @@ def allocate(
     num_terms: int,
     device: torch.device,
 ) -> RolloutBuffer:
-    """Allocate a buffer of `num_steps` for `lanes` `[L, 2]`.
+    """Allocate a buffer of `unroll` steps for `lanes` `[L, 2]`.
 
     `obs`, `action` and `state` are samples whose first axis is any number of rows; the others'
     sizes and their dtypes are taken over.
@@ -85,16 +90,16 @@ def allocate(
         return torch.full(shape, fill, dtype=torch.float32, device=device)
 
     def flags() -> Tensor:
-        return torch.zeros(num_steps, size, dtype=torch.bool, device=device)
+        return torch.zeros(unroll, size, dtype=torch.bool, device=device)
 
     return RolloutBuffer(
         lanes=lanes.to(device),
-        obs={name: rows(value, num_steps, size) for name, value in obs.items()},
-        action=rows(action, num_steps, size),
-        log_prob=numbers(num_steps, size, fill=torch.nan),
-        value=numbers(num_steps, size, num_values, fill=torch.nan),
-        reward=numbers(num_steps, size),
-        reward_terms=numbers(num_steps, size, num_terms) if num_terms else None,
+        obs={name: rows(value, unroll, size) for name, value in obs.items()},
+        action=rows(action, unroll, size),
+        log_prob=numbers(unroll, size, fill=torch.nan),
+        value=numbers(unroll, size, num_values, fill=torch.nan),
+        reward=numbers(unroll, size),
+        reward_terms=numbers(unroll, size, num_terms) if num_terms else None,
         terminated=flags(),
         truncated=flags(),
         episode_start=flags(),

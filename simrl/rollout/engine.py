@@ -15,9 +15,9 @@ from simrl.core import Obs, TimeStep, VecEnv
 from simrl.core.seeding import child_seed, torch_generator
 from simrl.rollout.buffer import RolloutBuffer
 from simrl.rollout.episodes import EpisodeTable, concatenate
-from simrl.rollout.observers import Observer, ObserverSet, StepRecord
+from simrl.rollout.observer import Observer, ObserverSet, StepRecord
 from simrl.rollout.plan import Act, SeatPlan, action_dtype, action_width
-from simrl.rollout.seating import Matchmaker, Seating, check_seated, merge_reads
+from simrl.rollout.seating import Matchmaker, Seating, check_seated
 from simrl.rollout.store import BufferStore
 from simrl.rollout.threads import choose_threads, torch_threads
 from simrl.rollout.transfer import canonical_device, device_of
@@ -163,9 +163,15 @@ class RolloutEngine:
         self.timing.total_s += time.perf_counter() - begin
         return self._timestep
 
-    def reset(self) -> None:
-        """Start new episodes everywhere, with the next seed of the environment's stream."""
+    def reset(self, snapshot: Tensor | None = None) -> None:
+        """Start new episodes everywhere, with the next seed of the environment's stream.
+
+        With a `snapshot` `[K, S]` the first K environments start from these states instead.
+        """
         self._obs = self.env.reset(child_seed(self._seed, f"env/{self._resets}"))
+        if snapshot is not None:
+            rows = torch.arange(len(snapshot), device=self.env.device)
+            self._obs = self.env.restore(snapshot, rows)
         self._resets += 1
         self._returns.zero_()
         self._length.zero_()
@@ -295,7 +301,8 @@ class RolloutEngine:
 
     def _request(self) -> None:
         """Ask the environment for what the policies read, and for nothing else."""
-        self.env.request(sorted(merge_reads(self.seating.reads())))
+        wanted = self.seating.reads() | self._observers.reads
+        self.env.request(sorted(wanted - {"seat"}))
         self._known = len(self.seating.policies)
 
     def _ready(self) -> None:
@@ -330,7 +337,7 @@ class RolloutEngine:
     def _store_for(self, num_steps: int, name: str) -> BufferStore:
         seated = self._plan.seated[name]
         store = self._store
-        if store is None or store.buffer.num_steps != num_steps or store.seated.name != name:
+        if store is None or store.buffer.unroll != num_steps or store.seated.name != name:
             store = BufferStore(
                 num_steps,
                 self.env.spec,

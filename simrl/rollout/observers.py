@@ -1,55 +1,164 @@
-"""Watch a rollout: what was seen, what was chosen, what came of it."""
+"""Watch a rollout: average its episodes, time its policies, stop it at a number not finite."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from simrl.core import Obs, TimeStep
+from simrl.core import TimeStep
 from simrl.rollout.episodes import EpisodeTable
-from simrl.rollout.plan import Act
+from simrl.rollout.npz import write_npz
+from simrl.rollout.observer import Observer, StepRecord
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """Hold one step of all environments; its tensors are valid until the next step."""
+class EpisodeStats(Observer):
+    """Average the newest episodes over the seats that train; over all seats if none does."""
 
-    step: int
-    """Number of the step since the engine was made or loaded."""
-    obs: Obs
-    """What was acted on, each `[N, A, ...]`; after the environment stepped it may be overwritten,
-    so `on_step` must not read it."""
-    action: Tensor
-    """The joint action `[N, A, ...]`."""
-    acts: Sequence[Act]
-    """The calls of the policies, in the order of their numbers."""
-
-
-class Observer:
-    """Do nothing at every event; an observer overrides what it wants to see.
-
-    The engine calls only what is overridden, so the others cost nothing.
-    """
-
-    def on_act(self, record: StepRecord) -> None:
-        """Look at a step after the policies acted and before the environment moves."""
-
-    def on_step(self, record: StepRecord, timestep: TimeStep) -> None:
-        """Look at a step after the environment moved."""
+    def __init__(self, window: int = 200) -> None:
+        """Keep the newest `window` episodes."""
+        if window < 1:
+            raise ValueError(f"window must be at least 1, got {window}")
+        self.num_episodes = 0
+        self._window = window
+        self._columns: dict[str, deque[float]] = {}
 
     def on_episodes(self, table: EpisodeTable) -> None:
-        """Look at the episodes that ended in this step."""
+        """Take in the episodes that ended."""
+        self.num_episodes += len(table)
+        seats = table.trains if table.trains.any() else np.ones_like(table.trains)
+        self._extend("length", table.length)
+        for name in ("returns", *table.metrics):
+            values = table.mean_over_seats(name, seats)
+            self._extend("return" if name == "returns" else name, values[~np.isnan(values)])
+
+    def summary(self, prefix: str = "rollout/") -> dict[str, float]:
+        """Return the mean of each column by its prefixed name; empty before the first end."""
+        means = {
+            prefix + name: float(np.mean(values))
+            for name, values in self._columns.items()
+            if values
+        }
+        return {**means, f"{prefix}episodes": float(self.num_episodes)} if means else {}
+
+    def clear(self) -> None:
+        """Forget all episodes."""
+        self.num_episodes = 0
+        self._columns.clear()
+
+    def _extend(self, name: str, values: np.ndarray) -> None:
+        self._columns.setdefault(name, deque(maxlen=self._window)).extend(values.tolist())
 
 
-class ObserverSet:
-    """Sort observers by the events that they override."""
+@dataclass(frozen=True)
+class ActTimes:
+    """Summarise how long the calls of one policy took."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        for observer in observers:
-            if not isinstance(observer, Observer):
-                raise ValueError(f"an observer must be a simrl.rollout.Observer, got {observer!r}")
-        self.act = [o for o in observers if type(o).on_act is not Observer.on_act]
-        self.step = [o for o in observers if type(o).on_step is not Observer.on_step]
-        self.episodes = [o for o in observers if type(o).on_episodes is not Observer.on_episodes]
+    calls: int
+    """Number of calls."""
+    rows: float
+    """Mean number of rows in a call."""
+    mean_ms: float
+    """Mean wall time of a call [ms]."""
+    p50_ms: float
+    """Median [ms]."""
+    p99_ms: float
+    """99th percentile [ms]."""
+
+
+class ActTimer(Observer):
+    """Time every call of every policy: a comparison without compute time is half a comparison."""
+
+    def __init__(self, window: int = 100_000) -> None:
+        """Keep the newest `window` calls of each policy."""
+        self._window = window
+        self._calls: dict[str, deque[tuple[float, int]]] = {}
+
+    def on_act(self, record: StepRecord) -> None:
+        """Keep the wall time of each call."""
+        for act in record.acts:
+            if act.name not in self._calls:
+                self._calls[act.name] = deque(maxlen=self._window)
+            self._calls[act.name].append((act.seconds, len(act.rows)))
+
+    def summary(self) -> dict[str, ActTimes]:
+        """Return each policy's times by its name."""
+        return {name: _times(np.array(calls)) for name, calls in self._calls.items()}
+
+
+class NonFiniteError(ValueError):
+    """Say which tensor holds the first number that is not finite."""
+
+
+class NanGuard(Observer):
+    """Check what policies see and choose and what they are paid, at every step.
+
+    With a `folder` the whole step is saved there as `nonfinite-step-<step>.npz` before
+    `NonFiniteError` is raised; its message names tensor, environment row and agent.
+    """
+
+    def __init__(self, folder: Path | str | None = None) -> None:
+        self._folder = None if folder is None else Path(folder)
+
+    def on_act(self, record: StepRecord) -> None:
+        """Check observations, then actions."""
+        for act in record.acts:
+            num_agents = record.action.shape[1]
+            for group, value in act.obs.items():
+                if not _finite(value):
+                    row, agent = _where(value, act.rows, num_agents)
+                    self._stop(f"obs[{group!r}]", row, agent, record, {})
+            if not _finite(act.output.action):
+                row, agent = _where(act.output.action, act.rows, num_agents)
+                self._stop(f"the action of {act.name!r}", row, agent, record, {})
+
+    def on_step(self, record: StepRecord, timestep: TimeStep) -> None:
+        """Check rewards."""
+        parts = {"reward": timestep.reward}
+        if timestep.reward_terms is not None:
+            parts["reward_terms"] = timestep.reward_terms
+        for name, value in parts.items():
+            if not _finite(value):
+                bad = (~torch.isfinite(value)).nonzero()[0]
+                self._stop(name, int(bad[0]), int(bad[1]), record, parts)
+
+    def _stop(
+        self, name: str, row: int, agent: int, record: StepRecord, extra: Mapping[str, Tensor]
+    ) -> None:
+        message = f"{name} is not finite at step {record.step}, environment {row}, agent {agent}"
+        if self._folder is not None:
+            path = self._folder / f"nonfinite-step-{record.step}.npz"
+            arrays = {f"obs/{group}": value for group, value in record.obs.items()}
+            arrays |= {"action": record.action, **extra}
+            for act in record.acts:
+                arrays |= {f"{act.name}/{key}": value for key, value in act.output.extras.items()}
+            write_npz(path, {key: value.cpu().numpy() for key, value in arrays.items()})
+            message += f"; the step is saved in {path}"
+        raise NonFiniteError(message)
+
+
+def _times(calls: np.ndarray) -> ActTimes:
+    """Summarise pairs (seconds, rows) `[C, 2]`."""
+    times = calls[:, 0] * 1e3
+    p50, p99 = np.percentile(times, (50, 99))
+    return ActTimes(
+        len(calls), float(calls[:, 1].mean()), float(times.mean()), float(p50), float(p99)
+    )
+
+
+def _finite(value: Tensor) -> bool:
+    """Tell whether all numbers are finite; one sum is the cheap test, and overflow is no fault."""
+    if not value.is_floating_point():
+        return True
+    return bool(torch.isfinite(value.sum())) or bool(torch.isfinite(value).all())
+
+
+def _where(value: Tensor, rows: Tensor, num_agents: int) -> tuple[int, int]:
+    """Return environment row and agent of the first number that is not finite."""
+    seat = int(rows[int((~torch.isfinite(value)).nonzero()[0, 0])])
+    return seat // num_agents, seat % num_agents

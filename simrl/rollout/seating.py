@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
@@ -41,6 +41,8 @@ class Seating:
                 f"{trains.dtype} {list(trains.shape)}"
             )
         self._policies = dict(policies)
+        self._names = tuple(self._policies)
+        self._numbers = {name: number for number, name in enumerate(self._names)}
         self.policy_index = policy_index.clone()
         self.trains = trains.clone()
         self.check()
@@ -53,7 +55,7 @@ class Seating:
     @property
     def names(self) -> tuple[str, ...]:
         """Name of each policy, by number."""
-        return tuple(self._policies)
+        return self._names
 
     @property
     def training_policy(self) -> str | None:
@@ -71,13 +73,15 @@ class Seating:
         if name in self._policies:
             raise ValueError(f"a policy called {name!r} is already in the seating")
         self._policies[name] = policy
-        return len(self._policies) - 1
+        self._names = (*self._names, name)
+        self._numbers[name] = len(self._numbers)
+        return self._numbers[name]
 
     def index_of(self, name: str) -> int:
         """Return the number of the policy called `name`; ValueError lists the valid names."""
         if name not in self._policies:
             raise ValueError(f"unknown policy {name!r}; the policies are {', '.join(self.names)}")
-        return self.names.index(name)
+        return self._numbers[name]
 
     def reads(self) -> frozenset[str]:
         """Unite the observation groups that any of the policies reads."""
@@ -168,8 +172,3 @@ def check_seated(before: Tensor, seating: Seating, rows: Tensor) -> None:
             f"the matchmaker changed the policy of environment {row}, agent {agent}, which {why}"
         )
     seating.check()
-
-
-def merge_reads(reads: Iterable[str]) -> frozenset[str]:
-    """Return the groups to ask an environment for: `reads` without what the engine adds itself."""
-    return frozenset(reads) - {"seat"}

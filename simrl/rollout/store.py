@@ -14,14 +14,14 @@ from simrl.rollout.transfer import Bridge
 
 
 class BufferStore:
-    """Fill one buffer of `num_steps` again and again; the hot loop only copies.
+    """Fill one buffer of `unroll` steps again and again; the hot loop only copies.
 
     Views of every step are cut once, since slicing costs as much as a small copy.
     """
 
     def __init__(
         self,
-        num_steps: int,
+        unroll: int,
         spec: EnvSpec,
         trains: Tensor,
         seated: SeatedPolicy,
@@ -40,7 +40,7 @@ class BufferStore:
         sample = seated.gather(obs)
         del sample["seat"]
         self.buffer: RolloutBuffer = allocate(
-            num_steps,
+            unroll,
             lanes,
             sample,
             action.flatten(0, 1),
@@ -58,7 +58,7 @@ class BufferStore:
     def _cut(self) -> None:
         buffer = self.buffer
         groups = {name: value.unbind(0) for name, value in buffer.obs.items()}
-        steps = range(buffer.num_steps)
+        steps = range(buffer.unroll)
         self._obs = [{name: views[t] for name, views in groups.items()} for t in steps]
         self._action = buffer.action.unbind(0)
         self._log_prob = buffer.log_prob.unbind(0)
