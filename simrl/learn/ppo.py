@@ -214,7 +214,7 @@ class PPOLearner:
 
     def _step(self, loss: Tensor, parts: dict[str, Tensor], minibatch: Minibatch) -> Tensor:
         """Follow the gradient of `loss` and return its norm before clipping."""
-        if not math.isfinite(float(loss)):
+        if not math.isfinite(float(loss.detach())):
             self._raise(parts, minibatch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

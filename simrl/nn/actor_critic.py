@@ -43,6 +43,9 @@ class ActorCriticConfig:
     its own on the "policy" group) or "privileged" (the same on the "critic" group)."""
     attention_heads: Mapping[str, str] = field(default_factory=dict)
     """Heads that choose among units: head name -> table block whose row i stands for value i."""
+    pool_attended: bool = True
+    """Whether tables that attention heads look at are pooled into the features as well; switch off
+    where their rows repeat what other tables hold."""
     attention_width: int = 32
     """Width of the queries and keys of attention heads."""
     normalise_obs: bool = False
@@ -81,7 +84,8 @@ class ActorCritic(nn.Module):
             layout,
             config.encoder,
             config.activation,
-            tuple(dict.fromkeys(config.attention_heads.values())),
+            row_features=tuple(dict.fromkeys(config.attention_heads.values())),
+            pool_rows=config.pool_attended,
         )
         self.trunk = mlp(self.encoder.width, config.hidden, config.activation)
         width = config.hidden[-1] if config.hidden else self.encoder.width
@@ -235,7 +239,7 @@ class ActorCritic(nn.Module):
             # query · (W r) = (query W) · r: the keys themselves are never built.  A key's bias
             # would add the same to every unit, which softmax does not see, so there is none.
             mixed = query @ self.key[head].weight
-            scores = torch.bmm(rows[block], mixed.unsqueeze(-1)).squeeze(-1)
+            scores = (rows[block] * mixed.unsqueeze(1)).sum(-1)  # bmm is 6 times slower here
             missing = parts[index].shape[-1] - scores.shape[-1]
             parts[index] = parts[index] + nn.functional.pad(scores, (0, missing))
         return torch.cat(parts, -1)

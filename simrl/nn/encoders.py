@@ -49,8 +49,11 @@ class ObsEncoder(nn.Module):
         config: EncoderConfig,
         activation_name: str,
         row_features: tuple[str, ...] = (),
+        pool_rows: bool = True,
     ) -> None:
         """Build the encoders of `layout`; `row_features` names tables whose rows are wanted too.
+
+        Without `pool_rows` the tables in `row_features` are left out of the pooled features.
 
         Raises ValueError naming an entry of `row_features` that is not a table.
         """
@@ -61,6 +64,7 @@ class ObsEncoder(nn.Module):
         self.layout = layout
         self.vectors = [block.name for block in layout.blocks if block.kind == "vector"]
         self.row_features = row_features
+        self.pool_rows = pool_rows
         vector_size = sum(layout.block(name).size for name in self.vectors)
         self.vector = mlp(vector_size, config.vector_widths, activation_name)
         self.width = config.vector_widths[-1] if config.vector_widths else vector_size
@@ -70,7 +74,8 @@ class ObsEncoder(nn.Module):
             if block.kind == "table":
                 table = TableEncoder(block, config, activation_name)
                 self.tables[block.name] = table
-                self.width += table.width
+                if pool_rows or block.name not in row_features:
+                    self.width += table.width
             elif block.kind == "map" and config.map_channels:
                 map_encoder = MapEncoder(block, config.map_channels, activation_name)
                 self.maps[block.name] = map_encoder
@@ -87,11 +92,12 @@ class ObsEncoder(nn.Module):
             parts.append(self.vector(torch.cat([blocks[name] for name in self.vectors], -1)))
         for name, module in self.tables.items():
             table = cast(TableEncoder, module)
-            if name in self.row_features:
-                pooled, rows[name] = table.with_rows(blocks[name])
-            else:
-                pooled = table(blocks[name])
-            parts.append(pooled)
+            if name not in self.row_features:
+                parts.append(table(blocks[name]))
+                continue
+            rows[name] = table.rows(blocks[name])
+            if self.pool_rows:
+                parts.append(table.pool(rows[name], blocks[name]))
         parts += [encoder(blocks[name]) for name, encoder in self.maps.items()]
         return torch.cat(parts, -1), rows
 
@@ -122,11 +128,15 @@ class TableEncoder(nn.Module):
         if self.pooling == "max" and len(self.rest) == 0:
             # The activations are monotone, so the maximum may be taken before them.
             return self.act(self._linear_max(x))
-        return self.with_rows(x)[0]
+        return self.pool(self.rows(x), x)
 
-    def with_rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the pooled `[R, width]` and the features of each row `[R, rows, table_width]`."""
-        hidden = self.rest(self.act(self.first(x)))
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the features of each row `[R, rows, table_width]`."""
+        features: Tensor = self.rest(self.act(self.first(x)))
+        return features
+
+    def pool(self, hidden: Tensor, x: Tensor) -> Tensor:
+        """Pool row features `[R, rows, table_width]` into `[R, width]`."""
         absent = self._absent(x)
         if self.score is not None:
             score = self.score(hidden).masked_fill(absent, -1e9)
@@ -138,7 +148,7 @@ class TableEncoder(nn.Module):
             count = (~absent).sum(-2).clamp_min(1)
             mean = hidden.masked_fill(absent, 0.0).sum(-2) / count
             pooled = torch.cat([pooled, mean], -1)
-        return pooled, hidden
+        return pooled
 
     def _linear_max(self, x: Tensor) -> Tensor:
         if x.is_cpu and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu"):
