@@ -6,9 +6,12 @@
 - `bots/`: the scripted ladder.  `render.py`, `frames.py`, `page/`: pictures and replays.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 from simrl.core.plugins import EnvPlugin
+from simrl.core.replay import Replay
 from simrl_envs.moba.config import MobaConfig
 from simrl_envs.moba.dynamics import MobaDynamics
 from simrl_envs.moba.env import MobaEnv
@@ -24,10 +27,26 @@ def _listing() -> Mapping[str, list[str]]:
     return {"heroes": [f"{name} ({role})" for name, role in pairs], "items": list(tables.items)}
 
 
+def _replay_page(replay: Replay) -> str:
+    """Build the replay page."""
+    from simrl_envs.moba.page import replay_page  # only loaded where replays are watched
+
+    return replay_page(replay)
+
+
+def _frames(replay: Replay) -> Iterator[np.ndarray]:
+    """Draw a replay."""
+    from simrl_envs.moba.frames import frames  # as above
+
+    return frames(replay)
+
+
 moba_1v1 = EnvPlugin(
     summary="A MOBA on one lane, one hero a side: creeps, towers, items, fog, six heroes.",
     config=MobaConfig,
     make=MobaEnv,
     dynamics=MobaDynamics,
+    replay_page=_replay_page,
+    frames=_frames,
     listing=_listing,
 )

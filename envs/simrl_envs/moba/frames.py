@@ -1,0 +1,82 @@
+"""Play a replay again with the rules, and draw it.
+
+A replay is the start and the actions; the rules are bit-exact, so playing it again gives the very
+game that was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from simrl.core.plugins import make_config
+from simrl.core.replay import Replay
+from simrl_envs.moba.config import MobaConfig
+from simrl_envs.moba.env import MobaEnv
+from simrl_envs.moba.render import render
+from simrl_envs.moba.tables import Tables
+
+
+@dataclass(frozen=True)
+class Playback:
+    """Hold a replayed game at every decision."""
+
+    tables: Tables
+    """What it was played with."""
+    games: np.ndarray
+    """Game records `[T + 1]`: the start, then after each decision."""
+    actions: np.ndarray
+    """Orders `[T, A, 5]`: `actions[t]` led from `games[t]` to `games[t + 1]`."""
+    seconds: float
+    """Game time between two records [s]."""
+
+
+def play_back(replay: Replay) -> Playback:
+    """Play a replay again, decision by decision.
+
+    The environment itself plays it: what it does to an action before the rules see it, and what it
+    refuses, is the same as when the replay was recorded.
+
+    Raises:
+        ValueError: If the replay does not fit the game, or an action is not legal.
+    """
+    options = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in replay.config.items()
+    }
+    env = MobaEnv(make_config(MobaConfig, options, replay.env), 1)
+    env.request({"state"})
+    env.restore(torch.from_numpy(np.frombuffer(replay.snapshot, np.uint8)[None].copy()))
+    history = np.zeros(len(replay.actions) + 1, env.games.dtype)
+    history[0] = env.games[0]
+    actions = torch.from_numpy(np.ascontiguousarray(replay.actions, np.int64))
+    for t, action in enumerate(actions):
+        timestep = env.step(action[None])
+        history[t + 1] = env.games[0]
+        if timestep.done[0]:  # the environment has begun the next episode already
+            last = timestep.final_obs["state"][0].numpy()
+            history[t + 1] = last.view(history.dtype)[0]
+            history, actions = history[: t + 2], actions[: t + 1]
+            break
+    return Playback(env.tables, history, actions.numpy(), env.spec.step_seconds)
+
+
+def frames(
+    replay: Replay, size: tuple[int, int] = (960, 400), *, team: int | None = None
+) -> Iterator[np.ndarray]:
+    """Draw a replay, one `(height, width, 3)` uint8 picture a decision.
+
+    Args:
+        replay: What to draw.
+        size: Width and height [pixels].
+        team: Draw only what this team sees; None draws everything.
+
+    Raises:
+        ValueError: If the replay does not fit the game.
+    """
+    playback = play_back(replay)
+    for game in playback.games:
+        yield render(game, playback.tables, size, team=team)
