@@ -33,7 +33,7 @@ def test_identity_heads_optimum_and_shares():
     start = env.snapshot()
     best = env.step((wanted * used)[:, None]).reward[:, 0]
     assert (best == 1.0).all()
-    # A wrong direction, where another is legal, costs its share: 1/2 with two heads, 1/3 with three.
+    # A wrong direction, where another is legal, costs its share: 1/2 or, with three heads, 1/3.
     obs = env.restore(start)
     legal = env.spec.actions.head_mask(obs["action_mask"][:, 0], 1).clone()
     legal[torch.arange(200), wanted[:, 1]] = False
