@@ -6,13 +6,17 @@
 - `bots/`: the scripted ladder.  `render.py`, `frames.py`, `page/`: pictures and replays.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from simrl.core.plugins import EnvPlugin
+from simrl.core.policy import Policy
 from simrl.core.replay import Replay
-from simrl_envs.moba.config import MobaConfig
+from simrl_envs.moba.bots import LEVELS, make_bot
+from simrl_envs.moba.config import MobaConfig, config_tables
 from simrl_envs.moba.dynamics import MobaDynamics
 from simrl_envs.moba.env import MobaEnv
 from simrl_envs.moba.tables import load_tables
@@ -41,11 +45,19 @@ def _frames(replay: Replay) -> Iterator[np.ndarray]:
     return frames(replay)
 
 
+def _bot(level: str, config: MobaConfig) -> Policy:
+    """Build one level of the scripted ladder for the map of a config."""
+    return make_bot(config_tables(config), level)
+
+
+_POLICIES: Mapping[str, Callable[[Any], Policy]] = {level: partial(_bot, level) for level in LEVELS}
+
 moba_1v1 = EnvPlugin(
     summary="A MOBA on one lane, one hero a side: creeps, towers, items, fog, six heroes.",
     config=MobaConfig,
     make=MobaEnv,
     dynamics=MobaDynamics,
+    policies=_POLICIES,
     replay_page=_replay_page,
     frames=_frames,
     listing=_listing,
