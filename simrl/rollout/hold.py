@@ -22,11 +22,14 @@ class HoldPolicy:
     bool.
     """
 
-    def __init__(self, policy: Policy, actions: ActionSpec, every: int) -> None:
+    def __init__(
+        self, policy: Policy, actions: ActionSpec, every: int, *, masked: bool = True
+    ) -> None:
+        """Hold the actions of `policy`; without `masked` every held discrete action is legal."""
         if every < 1:
             raise ValueError(f"every must be at least 1, got {every}")
         self._policy, self._actions, self._every = policy, actions, every
-        self._discrete = actions if isinstance(actions, DiscreteActions) else None
+        self._discrete = actions if masked and isinstance(actions, DiscreteActions) else None
         self.reads = frozenset(policy.reads) | ({"action_mask"} if self._discrete else set())
 
     @property

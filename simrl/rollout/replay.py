@@ -108,8 +108,8 @@ def _tabulate(
     for t, said in enumerate(steps):
         for (name, agent), value in said.items():
             if name in result:
-                corner = tuple(slice(size) for size in value.shape)
-                result[name][t, agent][corner] = value
+                corner: Any = (t, agent, *(slice(size) for size in value.shape))
+                result[name][corner] = value
     return result
 
 

@@ -37,7 +37,8 @@ class BufferStore:
         self._bridge = Bridge(device)
         self._device = device
         self.seated = seated
-        sample = seated.gather(obs)
+        with torch.inference_mode():
+            sample = seated.gather(obs)
         del sample["seat"]
         self.buffer: RolloutBuffer = allocate(
             unroll,
@@ -115,11 +116,12 @@ class BufferStore:
 
     def finish(self, obs: Obs) -> RolloutBuffer:
         """Close the chunk with the observations `[N, A, ...]` and memory after its last step."""
-        rows, state = self.seated.gather(obs), self.seated.state
-        for name, target in self.buffer.next_obs.items():
-            target.copy_(self._lanes(rows[name]))
-        for name, target in self.buffer.next_state.items():
-            target.copy_(self._lanes(state[name]))
+        with torch.inference_mode():
+            rows, state = self.seated.gather(obs), self.seated.state
+            for name, target in self.buffer.next_obs.items():
+                target.copy_(self._lanes(rows[name]))
+            for name, target in self.buffer.next_state.items():
+                target.copy_(self._lanes(state[name]))
         self._join_final()
         return self.buffer
 
