@@ -11,9 +11,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-MAX_POINTS = 240
+MAX_POINTS = 120
 """Points of a curve; longer ones are drawn as bins."""
 
 NUM_COLOURS = 8
@@ -63,9 +63,8 @@ def line_chart(
     Colours are CSS variables: --ink, --faint, --c0 to --c7.  With `percent` the vertical axis runs
     from 0 to 1 and is labelled in percent.
     """
-    style = {"svg.fonttype": "none", "svg.hashsalt": "simrl", "font.size": 9.0}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(8.8, 3.3) if wide else (4.6, 2.5), layout="constrained")
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "simrl", "font.size": 9.0}):
+        figure = Figure(figsize=(8.6, 3.2) if wide else (3.7, 2.3), layout="constrained")
         axes = figure.add_subplot()
         for index, curve in enumerate(curves):
             _draw(axes, binned(curve), _LINE[index % NUM_COLOURS])
@@ -78,6 +77,14 @@ def line_chart(
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True)
     return _for_page(buffer.getvalue(), title)
+
+
+def short_number(value: float) -> str:
+    """Write a number in few characters: 1.5M, 20k, 0.003."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{unit}"
+    return f"{value:.3g}"
 
 
 def _draw(axes: Axes, curve: Series, colour: str) -> None:
@@ -96,15 +103,15 @@ def _style(axes: Axes, x_label: str, percent: bool) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(_FAINT)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     axes.margins(x=0.02)
     if percent:
         axes.set_ylim(-0.02, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
 def _for_page(svg: str, title: str) -> str:

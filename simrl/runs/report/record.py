@@ -11,10 +11,9 @@ import numpy as np
 
 from simrl.learn.checkpoint import Checkpoints
 from simrl.learn.metrics import read_metrics
-from simrl.runs.config import TrainConfig
+from simrl.runs.config import TrainConfig, run_config
 from simrl.runs.evaluation import read_evaluations
 from simrl.runs.machine import load_machine, machine, versions
-from simrl.runs.policies import run_config
 from simrl.selfplay.payoff import Payoff
 from simrl.selfplay.rating import Rating, SkillRatings
 
@@ -91,7 +90,9 @@ def read_run(folder: Path | str) -> RunRecord:
             problems.append(f"the league's results cannot be read: {error}")
             payoff = None
     known = load_machine(folder)
-    replays = sorted((folder / "replays").glob("*.jsonl"), key=lambda p: (p.stat().st_mtime, p.name))
+    replays = sorted(
+        (folder / "replays").glob("*.jsonl"), key=lambda p: (p.stat().st_mtime, p.name)
+    )
     return RunRecord(
         folder=folder,
         config=config,
