@@ -50,9 +50,7 @@ class TrainingDisplay:
         if self._live is not None:
             self._live.stop()
 
-    def after_update(
-        self, progress: Progress, metrics: Mapping[str, float]
-    ) -> Mapping[str, float]:
+    def after_update(self, progress: Progress, metrics: Mapping[str, float]) -> Mapping[str, float]:
         """Show the figures; logs nothing of its own."""
         self._evaluation |= {k: v for k, v in metrics.items() if k.startswith("eval/")}
         if self._live is not None:
@@ -70,9 +68,7 @@ class TrainingDisplay:
         bar = ProgressBar(total=1.0, completed=done, width=48)
         return Panel(Group(bar, table), title=self.title, expand=False)
 
-    def _figures(
-        self, progress: Progress, metrics: Mapping[str, float]
-    ) -> list[tuple[str, str]]:
+    def _figures(self, progress: Progress, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
         share = {name: metrics.get(f"time/{name}_share", 0.0) for name in ("env", "act", "learn")}
         rows = [
             ("progress", f"{self._percent(metrics)}, {_clock(self._left(progress, metrics))} left"),
@@ -86,7 +82,10 @@ class TrainingDisplay:
             length = metrics.get("rollout/length", 0.0)
             rows.append(("return", f"{metrics['rollout/return']:.3g}, {length:.0f} steps long"))
         rates = {**metrics, **self._evaluation}
-        for prefix, label in (("league/win_rate/", "league wins"), ("eval/win_rate/", "evaluation")):
+        for prefix, label in (
+            ("league/win_rate/", "league wins"),
+            ("eval/win_rate/", "evaluation"),
+        ):
             found = [(k.removeprefix(prefix), v) for k, v in rates.items() if k.startswith(prefix)]
             if found:
                 rows.append((label, "  ".join(f"{name} {value:.0%}" for name, value in found)))

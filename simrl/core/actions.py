@@ -45,7 +45,9 @@ class DiscreteActions:
             raise ValueError("a discrete action needs at least one head")
         if self.selector is not None and self.heads[0].name != self.selector:
             names = ", ".join(head.name for head in self.heads)
-            raise ValueError(f"the selector {self.selector!r} must be the first of the heads {names}")
+            raise ValueError(
+                f"the selector {self.selector!r} must be the first of the heads {names}"
+            )
         if any(head.conditional for head in self.heads) and self.selector is None:
             raise ValueError("a conditional head needs a selector")
         if self.heads[0].conditional:
@@ -89,7 +91,9 @@ class DiscreteActions:
         if not head.conditional:
             return part
         if choice is None:
-            raise ValueError(f"the mask of head {head.name!r} depends on the choice of the selector")
+            raise ValueError(
+                f"the mask of head {head.name!r} depends on the choice of the selector"
+            )
         table = part.unflatten(-1, (self.heads[0].size, head.size))
         where = choice[..., None, None].expand(*choice.shape, 1, head.size)
         return table.gather(-2, where).squeeze(-2)
@@ -132,9 +136,10 @@ class DiscreteActions:
         head = self.heads[index]
         choice = action[row, agent, 0].clamp(0, self.heads[0].size - 1)
         values = self.head_mask(mask[row, agent], index, choice).nonzero().flatten().tolist()
+        given = int(action[row, agent, index])
         raise ValueError(
-            f"{env_id}: environment {row}, agent {agent}: value {int(action[row, agent, index])} of "
-            f"head {head.name!r} is not legal; the legal values are {values}"
+            f"{env_id}: environment {row}, agent {agent}: value {given} of head {head.name!r} "
+            f"is not legal; the legal values are {values}"
         )
 
 

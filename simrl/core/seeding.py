@@ -14,9 +14,7 @@ def child_seed(seed: int, name: str) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def torch_generator(
-    seed: int, name: str, device: torch.device | str = "cpu"
-) -> torch.Generator:
+def torch_generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
     """Make the torch generator of the stream called `name`."""
     return torch.Generator(device=device).manual_seed(child_seed(seed, name))
 

@@ -34,9 +34,9 @@ class Column:
 class Block:
     """Name a run of columns inside a flat observation group.
 
-    A `vector` has shape `(D,)`; a `table` has shape `(rows, D)`, one row per unit; a `map` has shape
-    `(channels, height, width)`.  `columns` documents the last axis of a vector or table and the
-    channel axis of a map.
+    A `vector` has shape `(D,)`; a `table` has shape `(rows, D)`, one row per unit; a `map` has
+    shape `(channels, height, width)`.  `columns` documents the last axis of a vector or table and
+    the channel axis of a map.
     """
 
     name: str

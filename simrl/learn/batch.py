@@ -79,13 +79,24 @@ class Batch:
         """
         num_steps, columns = self._samples["log_prob"].shape
         count = max(1, round(num_steps * columns / size))
-        order = torch.randperm(columns, generator=generator)
-        for columns_taken in order.tensor_split(min(count, columns)):
-            yield self._take(columns_taken)
+        count = min(count, columns)
+        order = torch.randperm(columns, generator=generator).to(self.advantage.device)
+        if self.recurrent:
+            for part in order.tensor_split(count):
+                yield self._minibatch(
+                    {name: value.index_select(1, part) for name, value in self._samples.items()},
+                    part,
+                )
+            return
+        # Single samples: shuffle everything once, then the minibatches are views.
+        shuffled = {
+            name: value.index_select(1, order).tensor_split(count, 1)
+            for name, value in self._samples.items()
+        }
+        for index in range(count):
+            yield self._minibatch({name: parts[index] for name, parts in shuffled.items()}, order)
 
-    def _take(self, columns: Tensor) -> Minibatch:
-        columns = columns.to(self.advantage.device)
-        taken = {name: value.index_select(1, columns) for name, value in self._samples.items()}
+    def _minibatch(self, taken: dict[str, Tensor], columns: Tensor) -> Minibatch:
         obs = {name[4:]: taken.pop(name) for name in list(taken) if name.startswith("obs/")}
         episode_start = taken.pop("episode_start")
         start = self.buffer.start_state if self.recurrent else {}

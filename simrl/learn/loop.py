@@ -65,9 +65,7 @@ class Progress:
 class Hook(Protocol):
     """Do something after each update; what it returns is logged."""
 
-    def after_update(
-        self, progress: Progress, metrics: Mapping[str, float]
-    ) -> Mapping[str, float]:
+    def after_update(self, progress: Progress, metrics: Mapping[str, float]) -> Mapping[str, float]:
         """Act on the state after an update and return figures to log."""
         ...
 
@@ -139,7 +137,7 @@ class TrainingLoop:
         collected = time.perf_counter()
         metrics = dict(self.learner.update(buffer, self.fraction_done))
         learned = time.perf_counter()
-        num_steps = buffer.num_steps * buffer.num_lanes
+        num_steps = buffer.num_steps
         self.progress.updates += 1
         self.progress.steps += num_steps
         self.progress.seconds += learned - started

@@ -19,7 +19,12 @@ class MetricsWriter:
     """
 
     def __init__(
-        self, folder: Path | str, *, from_step: int = 0, use_wandb: bool = False, name: str = "simrl"
+        self,
+        folder: Path | str,
+        *,
+        from_step: int = 0,
+        use_wandb: bool = False,
+        name: str = "simrl",
     ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from simrl.core.policy import PolicyOutput
 from simrl.core.timestep import Obs, PolicyState
 from simrl.nn.actor_critic import ActorCritic
-from simrl.nn.distributions import MaskedHeads
+from simrl.nn.distributions import Distribution, MaskedHeads
+from simrl.nn.plain import PlainNet
 
 
 class NetworkPolicy:
@@ -27,6 +28,7 @@ class NetworkPolicy:
         self.net = net
         self.values = values or net.critic is None
         self.show_probs = show_probs
+        self._plain = PlainNet(net) if PlainNet.fits(net) else None
         groups = net.reads
         self.reads: frozenset[str] = groups if self.values else groups - {"critic"}
 
@@ -44,11 +46,20 @@ class NetworkPolicy:
     ) -> PolicyOutput:
         """Draw an action for each row, or with `deterministic` take the most probable."""
         with torch.inference_mode():
-            dist, value, new_state = self.net.act_step(obs, state, need_value=self.values)
+            dist, value, new_state = self._evaluate(obs, state)
             action, log_prob = dist.sample(rng, deterministic=deterministic)
             extras: dict[str, Tensor] = {"log_prob": log_prob}
-            if self.values:
+            if self.values and value is not None:
                 extras["value"] = value
             if self.show_probs and isinstance(dist, MaskedHeads):
                 extras["button_probs"] = dist.selector_probs()
         return PolicyOutput(action, new_state, extras)
+
+    def _evaluate(
+        self, obs: Obs, state: PolicyState
+    ) -> tuple[Distribution, Tensor | None, PolicyState]:
+        plain = self._plain
+        if plain is None or not plain.small(len(obs["policy"])) or not plain.bind():
+            return self.net.act_step(obs, state, need_value=self.values)
+        logits, value = plain.act(obs, need_value=self.values)
+        return self.net.distribution(logits, obs.get("action_mask")), value, {}

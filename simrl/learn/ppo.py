@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from simrl.core.seeding import torch_generator
 from simrl.learn import losses
 from simrl.learn.batch import Batch, Minibatch
+from simrl.learn.explicit import ExplicitGradient
 from simrl.learn.returns import gae, grouped_rewards, next_values
 from simrl.learn.schedules import ScheduleKind, scheduled
 from simrl.nn.actor_critic import ActorCritic
+from simrl.nn.plain import PlainNet
 from simrl.rollout.buffer import RolloutBuffer
 
 
@@ -102,8 +104,9 @@ class PPOLearner:
         self.updates = 0
         self.device = next(net.parameters()).device
         self.generator = torch_generator(seed, "learner")
+        self.explicit = ExplicitGradient(net) if PlainNet.fits(net) else None
         self.optimiser = torch.optim.Adam(
-            net.parameters(),
+            net.parameters() if self.explicit is None else [self.explicit.weights],
             lr=self.config.learning_rate,
             eps=self.config.adam_epsilon,
             fused=True,
@@ -133,13 +136,13 @@ class PPOLearner:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         batch = self.prepare(buffer)
-        figures: list[dict[str, Tensor]] = []
+        figures: list[Mapping[str, Tensor | float]] = []
         for minibatch in self._minibatches(batch):
-            loss, parts = self.loss(minibatch, entropy_coef)
+            parts = self._gradient(minibatch, entropy_coef)
             figures.append(parts)
             if config.target_kl is not None and float(parts["approx_kl"]) > 1.5 * config.target_kl:
                 break
-            parts["grad_norm"] = self._step(loss, parts, minibatch)
+            self.optimiser.step()
         self.net.update_normaliser(buffer.obs)
         self.updates += 1
         return self._metrics(figures, batch, rate, entropy_coef)
@@ -212,36 +215,54 @@ class PPOLearner:
         for _ in range(self.config.epochs):
             yield from batch.minibatches(self.config.minibatch_size, self.generator)
 
-    def _step(self, loss: Tensor, parts: dict[str, Tensor], minibatch: Minibatch) -> Tensor:
-        """Follow the gradient of `loss` and return its norm before clipping."""
-        if not math.isfinite(float(loss.detach())):
+    def _gradient(self, minibatch: Minibatch, entropy_coef: float) -> dict[str, Tensor | float]:
+        """Set the clipped gradients of a minibatch's loss; return its parts and their norm."""
+        config = self.config
+        limit = math.inf if config.max_grad_norm is None else config.max_grad_norm
+        parts: dict[str, Tensor | float] = {}
+        if self.explicit is not None:
+            parts |= self.explicit.fill(
+                minibatch,
+                self.value_weights,
+                clip=config.clip,
+                dual_clip=config.dual_clip,
+                value_clip=config.value_clip,
+                value_coef=config.value_coef,
+                entropy_coef=entropy_coef,
+            )
+            parts["grad_norm"] = self.explicit.clip_norm(limit)
+        else:
+            loss, tensors = self.loss(minibatch, entropy_coef)
+            parts |= tensors
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
+            parts["grad_norm"] = norm.detach()
+        # A loss that is not finite has a gradient that is not; one look covers both.
+        if not math.isfinite(float(parts["grad_norm"])):
             self._raise(parts, minibatch)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
-        norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
-        if not math.isfinite(float(norm)):
-            self._raise({**parts, "grad_norm": norm}, minibatch)
-        self.optimiser.step()
-        return norm.detach()
+        return parts
 
-    def _raise(self, parts: Mapping[str, Tensor], minibatch: Minibatch) -> None:
-        if self.on_bad_batch is not None:
-            self.on_bad_batch(minibatch.tensors())
+    def _raise(self, parts: Mapping[str, Tensor | float], minibatch: Minibatch) -> NoReturn:
         inputs = minibatch.tensors()
+        if self.on_bad_batch is not None:
+            self.on_bad_batch(inputs)
         bad = [name for name, value in inputs.items() if not bool(torch.isfinite(value).all())]
-        bad += [name for name, value in parts.items() if not bool(torch.isfinite(value))]
+        bad += [f"loss/{name}" for name, value in parts.items() if not math.isfinite(float(value))]
         raise NonFiniteLossError(
             f"update {self.updates}: the loss is not finite; not finite are {', '.join(bad)}"
         )
 
     def _metrics(
-        self, figures: list[dict[str, Tensor]], batch: Batch, rate: float, entropy_coef: float
+        self,
+        figures: list[Mapping[str, Tensor | float]],
+        batch: Batch,
+        rate: float,
+        entropy_coef: float,
     ) -> dict[str, float]:
-        names = dict.fromkeys(name for parts in figures for name in parts)
         metrics = {
-            f"loss/{name}": float(torch.stack([p[name] for p in figures if name in p]).mean())
-            for name in names
+            f"loss/{name}": sum(float(parts[name]) for parts in figures) / len(figures)
+            for name in figures[0]
         }
         for index, name in enumerate(self.net.spec.value_groups):
             explained = losses.explained_variance(

@@ -80,7 +80,7 @@ def from_dict(kind: type[T], data: Mapping[str, Any], source: str = "config") ->
     """Build the config dataclass `kind`; ValueError names `source` and the offending field."""
     settings = dacite.Config(strict=True, cast=[tuple], type_hooks={float: _to_float})
     try:
-        return dacite.from_dict(kind, data, settings)  # type: ignore[type-var]
+        return dacite.from_dict(kind, data, settings)
     except dacite.DaciteError as error:
         raise ValueError(f"{source}: {error}") from error
 

@@ -41,9 +41,7 @@ class EvaluationHook:
         self.last: dict[str, Any] = {}
         self._next_minutes = config.evaluation.every_minutes
 
-    def after_update(
-        self, progress: Progress, metrics: Mapping[str, float]
-    ) -> Mapping[str, float]:
+    def after_update(self, progress: Progress, metrics: Mapping[str, float]) -> Mapping[str, float]:
         """Evaluate if it is time, and return the figures."""
         if progress.seconds < 60.0 * self._next_minutes:
             return {}

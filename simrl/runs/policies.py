@@ -17,6 +17,7 @@ from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.random import RandomPolicy
 from simrl.runs.config import is_run, run_config
 
+
 def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy:
     """Build the policy called `name` for an environment.
 

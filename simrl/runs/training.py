@@ -131,9 +131,7 @@ class StatsHook:
     def __init__(self, stats: EpisodeStats) -> None:
         self.stats = stats
 
-    def after_update(
-        self, progress: Progress, metrics: Mapping[str, float]
-    ) -> Mapping[str, float]:
+    def after_update(self, progress: Progress, metrics: Mapping[str, float]) -> Mapping[str, float]:
         """Return the rolling means."""
         return self.stats.summary()
 
@@ -145,17 +143,13 @@ class LeagueHook:
         self.league = league
         self.net = net
 
-    def after_update(
-        self, progress: Progress, metrics: Mapping[str, float]
-    ) -> Mapping[str, float]:
+    def after_update(self, progress: Progress, metrics: Mapping[str, float]) -> Mapping[str, float]:
         """Return the learner's win rates and rating."""
         self.league.update(progress.steps, self.net.state_dict())
         return self.league.metrics()
 
 
-def _make_league(
-    config: TrainConfig, league: LeagueConfig, env: VecEnv, policy: Policy
-) -> League:
+def _make_league(config: TrainConfig, league: LeagueConfig, env: VecEnv, policy: Policy) -> League:
 
     def make_frozen() -> tuple[nn.Module, Policy]:
         net = make_net(config, env).eval().requires_grad_(False)

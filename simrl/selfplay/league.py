@@ -1,10 +1,10 @@
 """Keep frozen opponents, decide who meets whom, and keep the score.
 
-Rows of the environment are split once: in most of them the learner plays itself from every seat; in
-the others it holds one team, and the other team is a past snapshot of it or a scripted policy.  The
-learner's side alternates from row to row, so both sides are trained and measured alike.  An opponent
-is chosen when an episode starts and stays to its end.  Few distinct opponents are seated at a time,
-since each costs one forward pass a step whatever the number of its games.
+Rows of the environment are split once: in most of them the learner plays itself from every seat;
+in the others it holds one team, and the other team is a past snapshot of it or a scripted policy.
+The learner's side alternates from row to row, so both sides are trained and measured alike.  An
+opponent is chosen when an episode starts and stays to its end.  Few distinct opponents are seated
+at a time, since each costs one forward pass a step whatever the number of its games.
 """
 
 from __future__ import annotations
@@ -146,9 +146,7 @@ class League(Observer):
     def freeze(self, steps: int, weights: Mapping[str, Tensor]) -> str:
         """Add a copy of the learner as it is after `steps` agent-steps; return its name."""
         name = f"snapshot-{steps:012d}"
-        self.snapshots[name] = {
-            key: value.detach().cpu().clone() for key, value in weights.items()
-        }
+        self.snapshots[name] = {key: value.detach().cpu().clone() for key, value in weights.items()}
         self._steps[name] = steps
         self.payoff.forget(self.config.forget)
         self.payoff.add(name)

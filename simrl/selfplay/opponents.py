@@ -9,7 +9,9 @@ import numpy as np
 OpponentChoice = Literal["latest", "uniform", "pfsp-hard", "pfsp-variance"]
 
 
-def opponent_weights(choice: OpponentChoice, win_rates: np.ndarray, power: float = 2.0) -> np.ndarray:
+def opponent_weights(
+    choice: OpponentChoice, win_rates: np.ndarray, power: float = 2.0
+) -> np.ndarray:
     """Return the probability of meeting each past opponent, oldest first `[P]`.
 
     `win_rates` `[P]` are the learner's chances to beat each.  "pfsp-hard" weighs by
