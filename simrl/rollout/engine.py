@@ -14,7 +14,8 @@ from torch import Tensor
 from simrl.core import Obs, TimeStep, VecEnv
 from simrl.core.seeding import child_seed, torch_generator
 from simrl.rollout.buffer import RolloutBuffer
-from simrl.rollout.episodes import EpisodeTable, concatenate
+from simrl.rollout.episodes import EpisodeTable, join_sorted
+from simrl.rollout.ledger import Ledger
 from simrl.rollout.observer import Observer, ObserverSet, StepRecord
 from simrl.rollout.plan import Act, SeatPlan, action_dtype, action_width
 from simrl.rollout.seating import Matchmaker, Seating, check_seated
@@ -102,10 +103,7 @@ class RolloutEngine:
         self._store: BufferStore | None = None
         self._timestep: TimeStep
         self._action = self._empty_action()
-        self._start = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
-        self._returns = torch.zeros(shape, dtype=torch.float64, device=env.device)
-        self._length = torch.zeros(env.num_envs, dtype=torch.int64, device=env.device)
-        self._episode = torch.zeros_like(self._length)
+        self._ledger = Ledger(env.spec, env.num_envs)
         self._request()
 
     def collect(self, num_steps: int) -> RolloutBuffer:
@@ -141,18 +139,18 @@ class RolloutEngine:
         if num_episodes < 1:
             raise ValueError(f"num_episodes must be at least 1, got {num_episodes}")
         rows = self.env.num_envs
-        quota = torch.full((rows,), num_episodes // rows, device=self.env.device)
+        quota = np.full(rows, num_episodes // rows)
         quota[: num_episodes % rows] += 1
         tables: list[EpisodeTable] = []
         begin = time.perf_counter()
         with torch.inference_mode(), torch_threads(self._num_threads()):
             self.reset()
-            while bool((self._episode < quota).any()):
+            while (self._ledger.episode < quota).any():
                 table = self._advance(deterministic=deterministic, tabulate=True)
                 if table is not None:
-                    tables.append(table.select(table.episode < quota.cpu().numpy()[table.env_row]))
+                    tables.append(table.select(table.episode < quota[table.env_row]))
         self.timing.total_s += time.perf_counter() - begin
-        return concatenate(tables)
+        return join_sorted(tables)
 
     def step(self, *, deterministic: bool = False) -> TimeStep:
         """Play one step of every environment and return what the environment answered."""
@@ -173,10 +171,8 @@ class RolloutEngine:
             rows = torch.arange(len(snapshot), device=self.env.device)
             self._obs = self.env.restore(snapshot, rows)
         self._resets += 1
-        self._returns.zero_()
-        self._length.zero_()
-        self._episode.zero_()
-        self._begin_episodes(torch.ones_like(self._start))
+        self._ledger.clear()
+        self._begin_episodes(np.arange(self.env.num_envs))
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs to continue bit for bit: tensors, names, numbers.
@@ -195,10 +191,7 @@ class RolloutEngine:
                 name: {key: value.clone() for key, value in seated.state.items()}
                 for name, seated in self._plan.seated.items()
             },
-            "start": self._start.clone(),
-            "returns": self._returns.clone(),
-            "length": self._length.clone(),
-            "episode": self._episode.clone(),
+            "ledger": self._ledger.state_dict(),
             "resets": self._resets,
             "step": self._step,
         }
@@ -215,10 +208,7 @@ class RolloutEngine:
             seated.state = {key: value.to(seated.device) for key, value in values.items()}
         for name, values in state["generators"].items():
             self._generator(name).set_state(values)
-        self._start = state["start"].clone()
-        self._returns = state["returns"].clone()
-        self._length = state["length"].clone()
-        self._episode = state["episode"].clone()
+        self._ledger.load_state_dict(state["ledger"])
         self._resets, self._step = int(state["resets"]), int(state["step"])
         self._request()
         self._obs = self.env.restore(state["env"])
@@ -249,8 +239,9 @@ class RolloutEngine:
         own: Act | None = None
         if store is not None:
             own = next(act for act in acts if act.name == store.seated.name)
-            store.put_act(t, own, self._start)
-        record = StepRecord(self._step, obs, action, acts)
+            store.put_act(t, own, self._ledger.start_tensor)
+        if self._observers.act or self._observers.step:
+            record = StepRecord(self._step, obs, action, acts)
         for observer in self._observers.act:
             observer.on_act(record)
         before = clock()
@@ -259,45 +250,40 @@ class RolloutEngine:
         self.timing.act_s += acted - begin
         self.timing.steps += 1
         self._step += 1
-        self._returns.add_(timestep.reward)
-        self._length.add_(1)
-        torch.logical_or(timestep.terminated, timestep.truncated, out=self._start)
-        ended = bool(self._start.any())
+        ended = self._ledger.count(timestep)
         if store is not None and own is not None:
-            store.put_step(t, own, timestep, ended)
+            store.put_step(t, own, timestep, ended is not None)
         for observer in self._observers.step:
             observer.on_step(record, timestep)
         self._timestep, self._obs = timestep, timestep.obs
-        return self._end_episodes(timestep, tabulate) if ended else None
+        return None if ended is None else self._end_episodes(timestep, ended, tabulate)
 
-    def _end_episodes(self, timestep: TimeStep, tabulate: bool) -> EpisodeTable | None:
-        done = self._start
+    def _end_episodes(
+        self, timestep: TimeStep, rows: np.ndarray, tabulate: bool
+    ) -> EpisodeTable | None:
         table = None
         if tabulate or self._observers.episodes:
-            table = self._tabulate(timestep, done)
+            table = self._ledger.tabulate(timestep, rows, self.seating)
             for observer in self._observers.episodes:
                 observer.on_episodes(table)
-        self._returns.masked_fill_(done.unsqueeze(1), 0.0)
-        self._length.masked_fill_(done, 0)
-        self._episode.add_(done)
-        self._begin_episodes(done)
+        self._ledger.close(rows)
+        self._begin_episodes(rows)
         return table
 
-    def _begin_episodes(self, done: Tensor) -> None:
+    def _begin_episodes(self, rows: np.ndarray) -> None:
         """Seat opponents in the rows that start, and give everybody there a fresh memory."""
         if self._matchmaker is not None:
-            rows = done.nonzero().squeeze(1).cpu()
+            starting = torch.from_numpy(rows)
             before = self.seating.policy_index.clone()
-            self._matchmaker.seat(rows, self.seating)
-            check_seated(before, self.seating, rows)
+            self._matchmaker.seat(starting, self.seating)
+            check_seated(before, self.seating, starting)
             if self._plan.update() and self._store is not None:
                 self._store.follow(self._plan.seated[self._store.seated.name])
             if self._known != len(self.seating.policies):
                 self._request()
                 self._obs = None
         for seated in self._plan.seated.values():
-            seated.reset(done)
-        self._start.copy_(done)
+            seated.reset(rows)
 
     def _request(self) -> None:
         """Ask the environment for what the policies read, and for nothing else."""
@@ -361,23 +347,3 @@ class RolloutEngine:
         actions = self.env.spec.actions
         shape = (self.env.num_envs, self.env.spec.num_agents, action_width(actions))
         return torch.zeros(shape, dtype=action_dtype(actions), device=self.env.device)
-
-    def _tabulate(self, timestep: TimeStep, done: Tensor) -> EpisodeTable:
-        rows = done.nonzero().squeeze(1)
-        seats = rows.to(self.seating.policy_index.device)
-        return EpisodeTable(
-            returns=_host(self._returns[rows]),
-            length=_host(self._length[rows]),
-            terminated=_host(timestep.terminated[rows]),
-            env_row=_host(rows),
-            episode=_host(self._episode[rows]),
-            policy_index=_host(self.seating.policy_index[seats]),
-            trains=_host(self.seating.trains[seats]),
-            policy_names=self.seating.names,
-            agent_names=self.env.spec.agent_names,
-            metrics={name: _host(value[rows]) for name, value in timestep.metrics.items()},
-        )
-
-
-def _host(value: Tensor) -> np.ndarray:
-    return value.cpu().numpy()

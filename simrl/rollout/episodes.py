@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class EpisodeTable:
-    """Hold E finished episodes with A agents, in the order of (episode, env_row)."""
+    """Hold E finished episodes with A agents."""
 
     returns: np.ndarray
     """Undiscounted sum of rewards `[E, A]` float64."""
@@ -65,8 +65,8 @@ class EpisodeTable:
             raise ValueError(f"unknown metric {name!r}; the metrics are {valid}")
         return self.metrics[name]
 
-    def select(self, index: np.ndarray) -> EpisodeTable:
-        """Return the episodes at `index` (numbers or a bool mask `[E]`)."""
+    def select(self, index: np.ndarray | slice) -> EpisodeTable:
+        """Return the episodes at `index` (numbers, a slice or a bool mask `[E]`)."""
         columns: dict[str, Any] = {
             f.name: value[index]
             if isinstance(value := getattr(self, f.name), np.ndarray)
@@ -99,8 +99,8 @@ class EpisodeTable:
         return row
 
 
-def concatenate(tables: Iterable[EpisodeTable]) -> EpisodeTable:
-    """Join tables of the same environment and sort them by (episode, env_row)."""
+def join(tables: Iterable[EpisodeTable]) -> EpisodeTable:
+    """Put tables of the same environment below each other."""
     tables = list(tables)
     if not tables:
         raise ValueError("there is no table to join")
@@ -114,5 +114,10 @@ def concatenate(tables: Iterable[EpisodeTable]) -> EpisodeTable:
         name: np.concatenate([table.metrics[name] for table in tables])
         for name in tables[0].metrics
     }
-    joined = EpisodeTable(**columns)
+    return EpisodeTable(**columns)
+
+
+def join_sorted(tables: Iterable[EpisodeTable]) -> EpisodeTable:
+    """Join tables and sort the episodes by (episode, env_row)."""
+    joined = join(tables)
     return joined.select(np.lexsort((joined.env_row, joined.episode)))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from simrl.core import TimeStep
-from simrl.rollout.episodes import EpisodeTable
+from simrl.rollout.episodes import EpisodeTable, join
 from simrl.rollout.npz import write_npz
 from simrl.rollout.observer import Observer, StepRecord
 
@@ -21,38 +21,39 @@ class EpisodeStats(Observer):
     """Average the newest episodes over the seats that train; over all seats if none does."""
 
     def __init__(self, window: int = 200) -> None:
-        """Keep the newest `window` episodes."""
+        """Keep at least the newest `window` episodes, and average over exactly as many."""
         if window < 1:
             raise ValueError(f"window must be at least 1, got {window}")
         self.num_episodes = 0
         self._window = window
-        self._columns: dict[str, deque[float]] = {}
+        self._tables: deque[EpisodeTable] = deque()
+        self._kept = 0
 
     def on_episodes(self, table: EpisodeTable) -> None:
-        """Take in the episodes that ended."""
+        """Keep the episodes that ended; the sums are done when somebody asks."""
         self.num_episodes += len(table)
-        seats = table.trains if table.trains.any() else np.ones_like(table.trains)
-        self._extend("length", table.length)
-        for name in ("returns", *table.metrics):
-            values = table.mean_over_seats(name, seats)
-            self._extend("return" if name == "returns" else name, values[~np.isnan(values)])
+        self._kept += len(table)
+        self._tables.append(table)
+        while self._kept - len(self._tables[0]) >= self._window:
+            self._kept -= len(self._tables.popleft())
 
     def summary(self, prefix: str = "rollout/") -> dict[str, float]:
         """Return the mean of each column by its prefixed name; empty before the first end."""
-        means = {
-            prefix + name: float(np.mean(values))
-            for name, values in self._columns.items()
-            if values
-        }
-        return {**means, f"{prefix}episodes": float(self.num_episodes)} if means else {}
+        if not self._tables:
+            return {}
+        table = join(self._tables).select(slice(-self._window, None))
+        seats = table.trains if table.trains.any() else np.ones_like(table.trains)
+        means = {f"{prefix}length": float(table.length.mean())}
+        for name in ("returns", *table.metrics):
+            values = table.mean_over_seats(name, seats)
+            key = "return" if name == "returns" else name
+            means[prefix + key] = float(np.nanmean(values))
+        return {**means, f"{prefix}episodes": float(self.num_episodes)}
 
     def clear(self) -> None:
         """Forget all episodes."""
-        self.num_episodes = 0
-        self._columns.clear()
-
-    def _extend(self, name: str, values: np.ndarray) -> None:
-        self._columns.setdefault(name, deque(maxlen=self._window)).extend(values.tolist())
+        self.num_episodes = self._kept = 0
+        self._tables.clear()
 
 
 @dataclass(frozen=True)

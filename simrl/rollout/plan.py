@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +23,7 @@ from simrl.rollout.seating import Seating
 from simrl.rollout.transfer import Bridge, device_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Act:
     """Hold one call of one policy."""
 
@@ -45,7 +46,7 @@ class SeatedPolicy:
         self, name: str, policy: Policy, rows: Tensor, num_envs: int, spec: EnvSpec
     ) -> None:
         self.name, self.policy, self.rows = name, policy, rows
-        self._num_agents = spec.num_agents
+        self._num_envs, self._num_agents = num_envs, spec.num_agents
         self._env_rows = rows // spec.num_agents
         self._whole = len(rows) == num_envs * spec.num_agents
         self._column = _whole_column(rows, num_envs, spec.num_agents)
@@ -106,11 +107,15 @@ class SeatedPolicy:
         self.state = output.state
         return Act(self.name, self.rows, rows, output, seconds)
 
-    def reset(self, done: Tensor) -> None:
-        """Give the rows of environments that are `done` `[N]` bool their initial memory."""
+    def reset(self, env_rows: np.ndarray) -> None:
+        """Give its rows in these environments `[K]` (ascending) their initial memory."""
         if not self.state:
             return
-        index = done.index_select(0, self._env_rows).nonzero().squeeze(1)
+        index = torch.from_numpy(env_rows)
+        if not (self._column is not None or (self._whole and self._num_agents == 1)):
+            done = torch.zeros(self._num_envs, dtype=torch.bool)
+            done[index] = True
+            index = done.to(self._env_rows.device)[self._env_rows].nonzero().squeeze(1)
         if len(index):
             self._write(index, self.policy.initial_state(len(index)))
 

@@ -32,6 +32,7 @@ class BufferStore:
         lanes = trains.nonzero()
         self._flat = (lanes[:, 0] * spec.num_agents + lanes[:, 1]).to(action.device)
         self._env = lanes[:, 0].to(action.device)
+        self._num_agents = spec.num_agents
         self._every_lane = bool(trains.all())
         self._every_env = self._every_lane and spec.num_agents == 1
         self._bridge = Bridge(device)
@@ -64,9 +65,11 @@ class BufferStore:
         self._action = buffer.action.unbind(0)
         self._log_prob = buffer.log_prob.unbind(0)
         self._value = buffer.value.unbind(0)
-        self._reward = buffer.reward.unbind(0)
+        # Where every seat trains, the lanes of a step are the seats [N, A] themselves.
+        lead = (buffer.unroll, -1, self._num_agents) if self._every_lane else (buffer.unroll, -1)
+        self._reward = buffer.reward.view(lead).unbind(0)
         terms = buffer.reward_terms
-        self._terms = terms.unbind(0) if terms is not None else None
+        self._terms = None if terms is None else terms.view(*lead, terms.shape[-1]).unbind(0)
         self._terminated = buffer.terminated.unbind(0)
         self._truncated = buffer.truncated.unbind(0)
         self._start = buffer.episode_start.unbind(0)
@@ -168,13 +171,14 @@ class BufferStore:
 
     def _put_seat(self, name: str, target: Tensor, value: Tensor) -> None:
         """Copy the lanes of a tensor `[N, A, ...]`."""
-        flat = value.flatten(0, 1)
         if not self._every_lane:
-            flat = flat.index_select(0, self._flat)
-        target.copy_(self._bridge.move(name, flat))
+            value = value.flatten(0, 1).index_select(0, self._flat)
+        target.copy_(self._bridge.move(name, value))
 
     def _put_env(self, name: str, target: Tensor, value: Tensor) -> None:
         """Copy to the lanes a tensor `[N]` that belongs to their environment."""
+        if value.device != self._env.device:
+            value = value.to(self._env.device)
         if not self._every_env:
             value = value.index_select(0, self._env)
         target.copy_(self._bridge.move(name, value))

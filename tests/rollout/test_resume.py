@@ -48,7 +48,9 @@ def test_resumed_engine_continues_bit_for_bit(toy):
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         assert torch.equal(value, found[name]), name
-    assert torch.equal(engine.state_dict()["returns"], resumed.state_dict()["returns"])
+    assert torch.equal(
+        engine.state_dict()["ledger"]["returns"], resumed.state_dict()["ledger"]["returns"]
+    )
 
 
 def test_saving_does_not_disturb_and_the_state_is_a_copy(toy):
