@@ -1,0 +1,72 @@
+"""PettingZoo's own checkers over our environments."""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+pytest.importorskip("pettingzoo")
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+from simrl.adapters.pettingzoo import ParallelPettingZoo
+from simrl.core.plugins import env_names, make_env
+
+
+@pytest.mark.parametrize("name", env_names())
+def test_parallel_api(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        parallel_api_test(ParallelPettingZoo(make_env(name, 1)), num_cycles=100)
+
+
+@pytest.mark.parametrize("name", env_names())
+def test_parallel_seed(name):
+    parallel_seed_test(lambda: ParallelPettingZoo(make_env(name, 1)), num_cycles=100)
+
+
+def test_masks_stand_where_pettingzoo_looks_for_them():
+    env = ParallelPettingZoo(make_env("tic-tac-toe", 1))
+    obs, infos = env.reset(seed=0)
+    assert env.agents == ["first", "second"]
+    assert obs["first"]["action_mask"].tolist() == [1] * 9 + [0]
+    assert infos["second"]["action_mask"].tolist() == [0] * 9 + [1]
+    assert env.observation_space("first").contains(obs["first"])
+
+
+def test_a_game_ends_for_both_with_its_last_board():
+    env = ParallelPettingZoo(make_env("tic-tac-toe", 1), on_illegal="raise")
+    env.reset(seed=0)
+    for ply, move in enumerate([0, 3, 1, 4, 2]):
+        actions = {"first": 9, "second": 9}
+        actions[("first", "second")[ply % 2]] = move
+        obs, reward, terminated, truncated, _ = env.step(actions)
+    assert reward == {"first": 1.0, "second": -1.0}
+    assert terminated == {"first": True, "second": True}
+    assert truncated == {"first": False, "second": False}
+    assert env.agents == []
+    # Own stones of the first player: the upper row.
+    assert obs["first"]["observation"][:9].tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_errors_are_clear():
+    with pytest.raises(ValueError, match="one row, got 2"):
+        ParallelPettingZoo(make_env("tic-tac-toe", 2))
+    env = ParallelPettingZoo(make_env("tic-tac-toe", 1))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"no action for \['second'\]"):
+        env.step({"first": 0})
+
+
+@pytest.mark.parametrize(
+    ("module", "missing", "extra"),
+    [
+        ("pettingzoo", "pettingzoo", "simrl[pettingzoo]"),
+        ("stable_baselines3", "stable_baselines3", "simrl[sb3]"),
+    ],
+)
+def test_missing_extra_is_named(module, missing, extra):
+    code = f"import sys; sys.modules[{missing!r}] = None; import simrl.adapters.{module}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode != 0
+    assert f"pip install '{extra}'" in result.stderr.splitlines()[-1]
