@@ -103,7 +103,7 @@ class NothingLegal(Wrapped):
 
 
 class StuckHead(Wrapped):
-    name, options = "identity-heads", {}  # noqa: RUF012
+    name, options = "identity-heads", {}
 
     def alter(self, step):
         mask = step.obs["action_mask"].clone()
@@ -113,7 +113,7 @@ class StuckHead(Wrapped):
 
 
 class WrongSum(Wrapped):
-    name, options = "double-integrator", {}  # noqa: RUF012
+    name, options = "double-integrator", {}
 
     def alter(self, step):
         return dataclasses.replace(step, reward=step.reward * 1.001)
@@ -127,7 +127,7 @@ class UnseededReward(Wrapped):
 
 
 class RowsMixed(Wrapped):
-    name, options = "identity", {}  # noqa: RUF012
+    name, options = "identity", {}
 
     def alter(self, step):
         return dataclasses.replace(step, reward=step.reward + step.reward.sum())
@@ -178,7 +178,7 @@ class AcceptsUnknownGroup(Wrapped):
 
 
 class AcceptsIllegal(Wrapped):
-    name, options = "tic-tac-toe", {}  # noqa: RUF012
+    name, options = "tic-tac-toe", {}
 
     def step(self, action):
         if action.shape[-1] == 1:
@@ -200,7 +200,7 @@ class ForgetsTheRefusal(Wrapped):
 
 
 class AcceptsNan(Wrapped):
-    name, options = "double-integrator", {"episode_steps": 8}  # noqa: RUF012
+    name, options = "double-integrator", {"episode_steps": 8}
 
     def step(self, action):
         return self.env.step(torch.nan_to_num(action))

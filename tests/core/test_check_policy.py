@@ -78,7 +78,7 @@ class GlobalTorch(Sound):
 
 class GlobalNumpy(Sound):
     def alter(self, action, obs):
-        np.random.rand(1)  # noqa: NPY002
+        np.random.rand(1)
         return action
 
 
