@@ -24,7 +24,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0 is done, 2 a mistake or a full disk, 130 Ctrl-C.  A mistake prints one line that names it; the full traceback is shown with `--debug` first.
+    0 is done, 2 a mistake or a full disk, 130 Ctrl-C.  A mistake prints one
+    line that names it; the full traceback is shown with `--debug` first.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = bool(words) and words[0] == "--debug"

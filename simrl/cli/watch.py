@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from simrl.core.plugins import env_plugin, make_config
 from simrl.core.replay import Replay, load_replay
@@ -23,7 +26,7 @@ logger = logging.getLogger(__name__)
 class WatchConfig:
     """Choose what to watch and how."""
 
-    what: Path
+    what: Annotated[Path, tyro.conf.Positional]
     """A replay file, or a run folder, whose newest replay is taken."""
     port: int = 0
     """Port of the local page; 0 lets the system choose a free one."""
@@ -39,6 +42,12 @@ class WatchConfig:
     """Pace of the video: 2 shows two seconds of play in one."""
     fps: float = 0.0
     """Frames a second of the video; 0 shows the environment's steps in real time, times `speed`."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Show what the command line asks for; return the exit code."""
+    watch(tyro.cli(WatchConfig, prog="simrl watch", args=arguments))
+    return 0
 
 
 def watch(config: WatchConfig, say: Callable[[str], None] = print) -> None:

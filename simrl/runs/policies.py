@@ -33,6 +33,9 @@ def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Po
         return RandomPolicy(spec)
     folder, _, which = name.partition("@")
     if is_run(folder):
+        trained = run_config(folder).env
+        if trained != spec.id:
+            raise ValueError(f"{folder} was trained in {trained}, it cannot play {spec.id}")
         return load_run_policy(folder, which)
     valid = ", ".join([*scripted, "random"])
     raise ValueError(f"unknown policy {name!r}; give a run folder or one of: {valid}")

@@ -1,0 +1,88 @@
+"""Turn what people type into environments and players: names, runs, NAME=VALUE options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simrl.core.env import VecEnv
+from simrl.core.plugins import env_names, make_env
+from simrl.core.policy import Policy
+from simrl.core.spec import EnvSpec
+from simrl.runs.config import is_run, run_config
+from simrl.runs.policies import named_policy
+
+MAX_ENVS = 256
+"""Games that are played side by side."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Say which environment is played, with which options."""
+
+    env: str
+    """Registered name."""
+    options: Mapping[str, Any]
+    """Fields of the environment's config that differ from their defaults."""
+
+    def make(self, num_envs: int) -> VecEnv:
+        """Build the environments."""
+        return make_env(self.env, num_envs, **self.options)
+
+    def players(self, names: Sequence[str], spec: EnvSpec) -> dict[str, Policy]:
+        """Build the policy of each name; ValueError lists the valid names."""
+        return {name: named_policy(name, spec, self.options) for name in names}
+
+
+def stage_for(names: Sequence[str], env: str | None, options: Sequence[str]) -> Stage:
+    """Choose the environment: `env` if given, else that of the first run among `names`.
+
+    `options` are NAME=VALUE texts; they replace those of the run.  ValueError if neither says which
+    environment it is.
+    """
+    given = parse_options(options)
+    for name in names:
+        folder = name.partition("@")[0]
+        if is_run(folder):
+            config = run_config(folder)
+            if env in (None, config.env):
+                return Stage(config.env, {**config.env_options, **given})
+    if env is not None:
+        return Stage(env, given)
+    for name in names:
+        if Path(name.partition("@")[0]).is_dir():
+            run_config(name.partition("@")[0])  # says what is missing in that folder
+    raise ValueError(
+        f"none of {', '.join(names)} is a run, so name the environment with --env; "
+        f"the environments are {', '.join(env_names())}"
+    )
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Read NAME=VALUE texts, the value in YAML; a list becomes a tuple."""
+    options = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"an option is NAME=VALUE, got {text!r}")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"option {name}: {value!r} is not YAML") from error
+        options[name] = tuple(parsed) if isinstance(parsed, list) else parsed
+    return options
+
+
+def split_names(text: str) -> list[str]:
+    """Split a comma-separated list, without blanks and doubles."""
+    return list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
+
+
+def short_name(name: str) -> str:
+    """Shorten a run's path to its folder's name; other names stay."""
+    folder, at, which = name.partition("@")
+    return f"{Path(folder).resolve().name}{at}{which}" if is_run(folder) else name
