@@ -14,7 +14,7 @@ How to read it (`games` is a 1-D array of `game_dtype(shape)`, `game = games[row
   is the crystal. `target`-like fields are unit ids, −1 for none.
 - **Heroes.** `game.heroes[i]` is what only heroes have, beside `game.units[i]`.
 - **Team partitions.** `projectiles` and `zones` are halves: the first half belongs to team 0, the
-  second to team 1. Rows with `alive == 0` are empty (their other bytes are stale but deterministic).
+  second to team 1. Rows with `alive == 0` are empty (other bytes are stale, but deterministic).
 - **Time.** `game.tick` counts ticks of `tables.dt` seconds. A field that ends in `_until` is the
   tick up to which a status holds (`tick < until`), one in `_ready` the tick from which a thing may
   be used (`tick >= ready`). Seconds left are `max(0, until - tick) * dt`. There is nothing to
@@ -400,8 +400,8 @@ def zone_dtype() -> np.dtype[Any]:
 def game_dtype(shape: GameShape) -> np.dtype[Any]:
     """Return the dtype of one whole game.
 
-    Fields beside the unit, hero, projectile and zone arrays: `rng` (32-bit state in an int64), `seed`,
-    `tick`, `wave` (waves spawned so far), `next_wave` (tick), `winner` (team, −1 none),
+    Fields beside the unit, hero, projectile and zone arrays: `rng` (32-bit state in an int64),
+    `seed`, `tick`, `wave` (waves spawned so far), `next_wave` (tick), `winner` (team, −1 none),
     `done` (RUNNING, TERMINATED, TRUNCATED), `relic_ready[2]` (tick from which the relic is there),
     `creep_top[team, lane]`, `fallen[team]` (structures lost), `shots[team]` and `areas[team]`
     (one past the last live projectile and zone of the team's half: stop iterating there).

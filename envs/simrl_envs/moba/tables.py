@@ -21,7 +21,6 @@ import numpy as np
 from simrl_envs.moba import records as rec
 from simrl_envs.moba.schema import (
     ANY_SIGN,
-    COUNT,
     FRACTION,
     NUMBER,
     OPTIONAL,
@@ -228,8 +227,13 @@ def table_dtype() -> np.dtype[Any]:
     """Return the dtype of the compiled tables; it is the same for every map and data folder."""
     named = {"kind", "on", "damage"}
     effect = np.dtype(
-        [*_floats(_EFFECT, named | {"duration"}), ("duration", "i4"), ("kind", "u1")]
-        + [("on", "u1"), ("damage", "u1")],
+        [
+            *_floats(_EFFECT, named | {"duration"}),
+            ("duration", "i4"),
+            ("kind", "u1"),
+            ("on", "u1"),
+            ("damage", "u1"),
+        ],
         align=True,
     )
     ticks = ("delay", "duration", "period", "cooldown", "cooldown_per_rank")

@@ -6,7 +6,7 @@ from simrl_envs.moba import records as rec
 from simrl_envs.moba.rules.effects import add_damage
 from simrl_envs.moba.rules.geometry import distance_squared
 from simrl_envs.moba.rules.growth import gain_gold, gain_xp
-from simrl_envs.moba.rules.kernel import kernel
+from simrl_envs.moba.rules.kernel import kernel, real, whole
 
 
 @kernel
@@ -47,7 +47,7 @@ def _burn(game: Any, table: Any, i: int) -> None:
     """Gather one tick of damage over time."""
     unit = game.units[i]
     if game.tick < unit.burn_until:
-        add_damage(game, table, i, unit.burn, rec.DAMAGE_TRUE, unit.burn_hero)
+        add_damage(game, table, i, real(unit.burn), rec.DAMAGE_TRUE, whole(unit.burn_hero))
 
 
 @kernel
@@ -71,7 +71,7 @@ def _commit_hero(game: Any, table: Any, i: int) -> int:
     hero = game.heroes[i]
     if unit.pending > 0.0:
         base = table.heroes[hero.hero]
-        damage = float(unit.pending)
+        damage = real(unit.pending)
         unit.pending = 0.0
         hero.recall_at = 0
         hero.combat_until = game.tick + table.combat_time
@@ -81,15 +81,15 @@ def _commit_hero(game: Any, table: Any, i: int) -> int:
             if unit.hp < base.passive_values[0] * unit.max_hp:
                 damage *= 1.0 - base.passive_values[1]
         elif base.passive == rec.PASSIVE_MANA_SHIELD and base.passive_values[1] > 0.0:
-            price = float(base.passive_values[1])
+            price = real(base.passive_values[1])
             paid = min(damage * base.passive_values[0], hero.mana / price)
             hero.mana -= paid * price
             damage -= paid
         if game.tick < hero.shield_until:
-            absorbed = min(float(hero.shield), damage)
+            absorbed = min(real(hero.shield), damage)
             hero.shield -= absorbed
             damage -= absorbed
-        hero.damage_taken += min(damage, float(unit.hp))
+        hero.damage_taken += min(damage, real(unit.hp))
         unit.hp -= damage
     if unit.hp <= 0.0:
         hero.pending_heal = 0.0
@@ -137,7 +137,7 @@ def _bury(game: Any, table: Any) -> None:
 def _share_xp(game: Any, table: Any, dead: int, amount: float) -> None:
     """Share experience among the living enemy heroes near a death."""
     size = game.heroes.shape[0] // 2
-    enemy = 1 - game.units[dead].team
+    enemy = 1 - whole(game.units[dead].team)
     limit = table.xp_range * table.xp_range
     count = 0
     for i in range(enemy * size, enemy * size + size):
@@ -156,9 +156,9 @@ def _creep_falls(game: Any, table: Any, i: int) -> None:
     unit.visible = 0
     if unit.last_hero >= 0:
         minutes = game.tick / table.ticks_per_minute
-        gain_gold(game, unit.last_hero, data.gold + data.gold_per_minute * minutes)
+        gain_gold(game, whole(unit.last_hero), real(data.gold + data.gold_per_minute * minutes))
         game.heroes[unit.last_hero].last_hits += 1
-    _share_xp(game, table, i, data.xp)
+    _share_xp(game, table, i, real(data.xp))
 
 
 @kernel
@@ -173,11 +173,11 @@ def _structure_falls(game: Any, table: Any, i: int) -> None:
     if unit.last_hero >= 0:
         game.heroes[unit.last_hero].towers += 1
     size = game.heroes.shape[0] // 2
-    enemy = 1 - unit.team
+    enemy = 1 - whole(unit.team)
     for k in range(enemy * size, enemy * size + size):
-        gain_gold(game, k, data.gold / size)
+        gain_gold(game, k, real(data.gold / size))
         if game.units[k].hp > 0.0:
-            gain_xp(game, table, k, data.xp / size)
+            gain_xp(game, table, k, real(data.xp / size))
 
 
 @kernel
@@ -190,9 +190,9 @@ def _hero_falls(game: Any, table: Any, i: int) -> None:
     unit = game.units[i]
     hero = game.heroes[i]
     size = game.heroes.shape[0] // 2
-    enemy = 1 - unit.team
+    enemy = 1 - whole(unit.team)
     since = game.tick - table.assist_window
-    killer = int(unit.last_hero)
+    killer = whole(unit.last_hero)
     latest = max(since, 0)
     if killer < 0:
         for k in range(size):
@@ -201,17 +201,17 @@ def _hero_falls(game: Any, table: Any, i: int) -> None:
                 killer = enemy * size + k
     if killer >= 0:
         bounty = table.kill_gold + table.kill_gold_per_level * hero.level
-        gain_gold(game, killer, bounty)
+        gain_gold(game, killer, real(bounty))
         game.heroes[killer].kills += 1
         for k in range(size):
             helper = enemy * size + k
             if helper != killer and hero.hit_by[k] > max(since, 0):
-                gain_gold(game, helper, bounty * table.assist_share)
+                gain_gold(game, helper, real(bounty * table.assist_share))
                 game.heroes[helper].assists += 1
-    _share_xp(game, table, i, table.kill_xp + table.kill_xp_per_level * hero.level)
+    _share_xp(game, table, i, real(table.kill_xp + table.kill_xp_per_level * hero.level))
     hero.deaths += 1
     seconds = table.respawn + table.respawn_per_level * hero.level
-    hero.respawn_at = game.tick + int(seconds / table.dt + 0.5)
+    hero.respawn_at = game.tick + whole(seconds / table.dt + 0.5)
     _clear(game, i)
 
 

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from simrl_envs.moba import records as rec
-from simrl_envs.moba.rules.kernel import kernel
+from simrl_envs.moba.rules.kernel import kernel, real, whole
 from simrl_envs.moba.rules.predicates import is_vulnerable, skill_rank
 
 
@@ -47,7 +47,7 @@ def add_damage(game: Any, table: Any, victim: int, raw: float, damage: int, sour
         source: Hero that deals it, or −1 for creeps, structures and fountains.
     """
     unit = game.units[victim]
-    amount = mitigated(unit, raw, damage)
+    amount = real(mitigated(unit, raw, damage))
     if unit.kind >= rec.KIND_TOWER:
         amount *= structure_factor(game, table, victim)
     if source >= 0:
@@ -118,7 +118,7 @@ def apply_skill(game: Any, table: Any, source: int, skill: int, victim: int, sid
     for index in range(data.num_effects):
         effect = data.effects[index]
         if effect.on == side:
-            size = effect_size(game, table, source, skill, index)
+            size = real(effect_size(game, table, source, skill, index))
             _apply_effect(game, table, source, victim, effect, size)
             is_hit = True
     if is_hit and side == rec.SIDE_ENEMY and unit.kind == rec.KIND_HERO:
@@ -134,11 +134,11 @@ def _apply_effect(
     unit = game.units[victim]
     tick = game.tick
     until = tick + 1 + effect.duration
-    kind = effect.kind
+    kind = whole(effect.kind)
     if kind == rec.EFFECT_DAMAGE:
-        add_damage(game, table, victim, size, effect.damage, source)
+        add_damage(game, table, victim, size, whole(effect.damage), source)
     elif kind == rec.EFFECT_BURN:
-        rate = mitigated(unit, size, effect.damage) * table.dt
+        rate = mitigated(unit, size, whole(effect.damage)) * table.dt
         unit.burn = max(unit.burn, rate) if tick < unit.burn_until else rate
         unit.burn_until = max(unit.burn_until, until)
         unit.burn_hero = source
@@ -150,7 +150,7 @@ def _apply_effect(
     elif kind == rec.EFFECT_KNOCKBACK:
         _push(game, table, source, victim, size)
     elif unit.kind == rec.KIND_HERO:
-        _apply_to_hero(game, source, victim, kind, size, until)
+        _apply_to_hero(game, source, victim, kind, size, whole(until))
 
 
 @kernel
@@ -211,13 +211,13 @@ def land_attack(
         first = 1 if base.passive == rec.PASSIVE_NTH_HIT else 0
         bonus = values[first] * game.units[source].attack + values[first + 1] * hero.ability
         bonus += values[first + 2]
-        add_damage(game, table, victim, bonus, rec.DAMAGE_MAGIC, source)
+        add_damage(game, table, victim, real(bonus), rec.DAMAGE_MAGIC, source)
     if unit.kind >= rec.KIND_TOWER:
         return
     if hero.lifesteal > 0.0:
-        add_heal(game, source, amount * hero.lifesteal, source)
+        add_heal(game, source, real(amount * hero.lifesteal), source)
     if unit.kind == rec.KIND_HERO:
         other = table.heroes[game.heroes[victim].hero]
         if other.passive == rec.PASSIVE_THORNS:
-            returned = damage * other.passive_values[0]
+            returned = real(damage * other.passive_values[0])
             add_damage(game, table, source, returned, rec.DAMAGE_MAGIC, victim)

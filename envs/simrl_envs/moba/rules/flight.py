@@ -5,7 +5,7 @@ from typing import Any
 
 from simrl_envs.moba import records as rec
 from simrl_envs.moba.rules.effects import add_damage, apply_skill, land_attack
-from simrl_envs.moba.rules.kernel import kernel
+from simrl_envs.moba.rules.kernel import kernel, real, whole
 
 
 @kernel
@@ -96,12 +96,14 @@ def _fly_homing(game: Any, table: Any, index: int) -> None:
         shot.y += shot.vy
         return
     shot.alive = 0
+    source = whole(shot.source)
+    target = whole(shot.target)
     if shot.skill >= 0:
-        apply_skill(game, table, shot.source, shot.skill, shot.target, rec.SIDE_ENEMY)
-    elif game.units[shot.source].kind == rec.KIND_HERO:
-        land_attack(game, table, shot.source, shot.target, shot.damage, shot.bonus)
+        apply_skill(game, table, source, whole(shot.skill), target, rec.SIDE_ENEMY)
+    elif game.units[source].kind == rec.KIND_HERO:
+        land_attack(game, table, source, target, real(shot.damage), whole(shot.bonus))
     else:
-        add_damage(game, table, shot.target, shot.damage, rec.DAMAGE_PHYSICAL, -1)
+        add_damage(game, table, target, real(shot.damage), rec.DAMAGE_PHYSICAL, whole(-1))
 
 
 @kernel
@@ -112,7 +114,7 @@ def _fly_straight(game: Any, table: Any, index: int) -> None:
     enemy = 1 - team
     size = game.heroes.shape[0] // 2
     pierces = table.heroes[game.heroes[shot.source].hero].skills[shot.skill].pierce != 0
-    best = -1
+    best = whole(-1)
     best_along = 2.0
     for i in range(enemy * size, enemy * size + size):
         along = _crossing(game, table, index, i)
@@ -135,7 +137,7 @@ def _fly_straight(game: Any, table: Any, index: int) -> None:
     shot.x += shot.vx
     shot.y += shot.vy
     if best >= 0:
-        apply_skill(game, table, shot.source, shot.skill, best, rec.SIDE_ENEMY)
+        apply_skill(game, table, whole(shot.source), whole(shot.skill), best, rec.SIDE_ENEMY)
         shot.alive = 0
     if game.tick >= shot.until:
         shot.alive = 0
@@ -143,7 +145,7 @@ def _fly_straight(game: Any, table: Any, index: int) -> None:
 
 @kernel
 def _crossing(game: Any, table: Any, index: int, i: int) -> float:
-    """Return how far along this tick's path (0 to 1) a shot comes nearest to a unit; 3 if it misses."""
+    """Return where on this tick's path (0 to 1) a shot is nearest to a unit, 3 if it misses."""
     unit = game.units[i]
     if unit.alive == 0:
         return 3.0
@@ -169,7 +171,7 @@ def _pierce(game: Any, table: Any, index: int, i: int) -> None:
     bit = 1 << (i & 63)
     if shot.hit_mask[i >> 6] & bit == 0:
         shot.hit_mask[i >> 6] |= bit
-        apply_skill(game, table, shot.source, shot.skill, i, rec.SIDE_ENEMY)
+        apply_skill(game, table, whole(shot.source), whole(shot.skill), i, rec.SIDE_ENEMY)
 
 
 @kernel
@@ -201,17 +203,19 @@ def pulse_zones(game: Any, table: Any) -> None:
 @kernel
 def _pulse(game: Any, table: Any, index: int, team: int) -> None:
     zone = game.zones[index]
+    source = whole(zone.source)
+    skill = whole(zone.skill)
     size = game.heroes.shape[0] // 2
     for i in range(2 * size):
         if _is_in(game, table, index, i):
             side = rec.SIDE_ALLY if game.units[i].team == team else rec.SIDE_ENEMY
-            apply_skill(game, table, zone.source, zone.skill, i, side)
+            apply_skill(game, table, source, skill, i, side)
     enemy = 1 - team
     for lane in range(game.creep_top.shape[1]):
         begin = rec.creep_begin(game, enemy, lane)
         for i in range(begin, begin + game.creep_top[enemy, lane]):
             if _is_in(game, table, index, i):
-                apply_skill(game, table, zone.source, zone.skill, i, rec.SIDE_ENEMY)
+                apply_skill(game, table, source, skill, i, rec.SIDE_ENEMY)
 
 
 @kernel

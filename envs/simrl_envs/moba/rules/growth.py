@@ -3,7 +3,7 @@
 from typing import Any
 
 from simrl_envs.moba import records as rec
-from simrl_envs.moba.rules.kernel import kernel
+from simrl_envs.moba.rules.kernel import kernel, real, whole
 from simrl_envs.moba.rules.predicates import can_shop
 
 
@@ -23,7 +23,7 @@ def refresh_stats(game: Any, table: Any, i: int) -> None:
     hp_regen = base.hp_regen + base.hp_regen_per_level * grown
     mana_regen = base.mana_regen + base.mana_regen_per_level * grown
     attack_speed = 1.0 + base.attack_speed_per_level * grown
-    move_speed = float(base.move_speed)
+    move_speed = real(base.move_speed)
     lifesteal = 0.0
     cooldown_reduction = 0.0
     if base.passive == rec.PASSIVE_LIFESTEAL:
@@ -98,7 +98,7 @@ def buy_by_build(game: Any, table: Any, i: int) -> None:
     hero = game.heroes[i]
     build = table.heroes[hero.hero]
     while hero.build_next < build.num_build:
-        item = build.build[hero.build_next]
+        item = whole(build.build[hero.build_next])
         if hero.gold < table.items[item].price or not can_shop(game, table, i):
             return
         buy_item(game, table, i, item)

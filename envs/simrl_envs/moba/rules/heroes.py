@@ -8,7 +8,7 @@ from simrl_envs.moba.rules.effects import add_damage, add_heal, apply_skill, lan
 from simrl_envs.moba.rules.flight import new_projectile, new_zone
 from simrl_envs.moba.rules.geometry import head_for, is_seen, within, world_direction
 from simrl_envs.moba.rules.growth import buy_by_build, buy_item, gain_gold, refresh_stats
-from simrl_envs.moba.rules.kernel import kernel
+from simrl_envs.moba.rules.kernel import kernel, real, whole
 from simrl_envs.moba.rules.predicates import (
     at_fountain,
     can_attack_unit,
@@ -44,7 +44,7 @@ def read_order(game: Any, table: Any, i: int, action: Any) -> None:
     """
     unit = game.units[i]
     hero = game.heroes[i]
-    button = action[rec.HEAD_BUTTON]
+    button = whole(action[rec.HEAD_BUTTON])
     previous = unit.target
     hero.order = rec.BUTTON_NONE
     hero.order_target = -1
@@ -53,23 +53,23 @@ def read_order(game: Any, table: Any, i: int, action: Any) -> None:
         hero.recall_at = 0
     if button == rec.BUTTON_MOVE:
         hero.order = rec.BUTTON_MOVE
-        hero.order_move = world_direction(unit.team, action[rec.HEAD_MOVE])
+        hero.order_move = world_direction(whole(unit.team), whole(action[rec.HEAD_MOVE]))
     elif button == rec.BUTTON_ATTACK:
-        target = target_of_slot(game, i, action[rec.HEAD_TARGET])
+        target = whole(target_of_slot(game, i, whole(action[rec.HEAD_TARGET])))
         if can_attack_unit(game, table, i, target):
             hero.order = rec.BUTTON_ATTACK
             hero.order_target = target
             unit.target = target
     elif rec.BUTTON_SKILL <= button < rec.BUTTON_SKILL + rec.NUM_SKILLS:
         hero.order = button
-        hero.order_direction = world_direction(unit.team, action[rec.HEAD_DIRECTION])
+        hero.order_direction = world_direction(whole(unit.team), whole(action[rec.HEAD_DIRECTION]))
         hero.order_distance = action[rec.HEAD_DISTANCE]
-        hero.order_target = target_of_slot(game, i, action[rec.HEAD_TARGET])
+        hero.order_target = target_of_slot(game, i, whole(action[rec.HEAD_TARGET]))
     elif button == rec.BUTTON_RECALL:
         if hero.recall_at == 0 and can_recall(game, table, i):
             hero.recall_at = game.tick + table.recall
-    elif button == rec.BUTTON_BUY and can_buy(game, table, i, action[rec.HEAD_TARGET]):
-        buy_item(game, table, i, action[rec.HEAD_TARGET])
+    elif button == rec.BUTTON_BUY and can_buy(game, table, i, whole(action[rec.HEAD_TARGET])):
+        buy_item(game, table, i, whole(action[rec.HEAD_TARGET]))
     if unit.target != previous or unit.target < 0:
         hero.windup_at = 0
 
@@ -78,12 +78,12 @@ def read_order(game: Any, table: Any, i: int, action: Any) -> None:
 def cast_order(game: Any, table: Any, i: int) -> None:
     """Carry out a skill order: pay, start the cooldown, apply to oneself, launch the rest."""
     hero = game.heroes[i]
-    skill = hero.order - rec.BUTTON_SKILL
+    skill = whole(hero.order) - rec.BUTTON_SKILL
     if skill < 0 or skill >= rec.NUM_SKILLS:
         return
     hero.order = rec.BUTTON_NONE
     data = table.heroes[hero.hero].skills[skill]
-    target = hero.order_target
+    target = whole(hero.order_target)
     if not can_cast(game, table, i, skill):
         return
     if data.aim == rec.AIM_TARGET and not can_cast_at(game, table, i, skill, target):
@@ -116,7 +116,7 @@ def _deliver(game: Any, table: Any, i: int, skill: int, target: int) -> None:
     data = table.heroes[hero.hero].skills[skill]
     dx = 0.0
     dy = 0.0
-    distance = float(data.range)
+    distance = real(data.range)
     if data.aim == rec.AIM_TARGET:
         dx = game.units[target].x - unit.x
         dy = game.units[target].y - unit.y
@@ -125,8 +125,8 @@ def _deliver(game: Any, table: Any, i: int, skill: int, target: int) -> None:
             dx /= distance
             dy /= distance
     elif data.aim != rec.AIM_SELF:
-        dx = float(table.directions[hero.order_direction, 0])
-        dy = float(table.directions[hero.order_direction, 1])
+        dx = real(table.directions[hero.order_direction, 0])
+        dy = real(table.directions[hero.order_direction, 1])
         if data.aim == rec.AIM_POINT:
             distance *= (hero.order_distance + 1) / rec.NUM_DISTANCES
     else:
@@ -135,21 +135,21 @@ def _deliver(game: Any, table: Any, i: int, skill: int, target: int) -> None:
         hero.facing_x = dx
         hero.facing_y = dy
     if data.delivery == rec.DELIVERY_PROJECTILE:
-        shot_target = target if data.aim == rec.AIM_TARGET else -1
-        _launch(game, table, i, skill, shot_target, data.speed)
+        shot_target = target if data.aim == rec.AIM_TARGET else whole(-1)
+        _launch(game, table, i, skill, shot_target, real(data.speed))
     elif data.delivery == rec.DELIVERY_AREA:
         x = unit.x + dx * distance
         y = unit.y + dy * distance
-        _strike(game, table, i, skill, x, y, data.delay, data.follow != 0)
+        _strike(game, table, i, skill, x, y, whole(data.delay), data.follow != 0)
     else:
         ticks = 1
         if data.delivery == rec.DELIVERY_DASH:
-            ticks = max(1, int(math.ceil(distance / data.speed)))
+            ticks = max(1, math.ceil(distance / data.speed))
         unit.vx = dx * distance / ticks
         unit.vy = dy * distance / ticks
         unit.forced_until = game.tick + ticks
         if data.radius > 0.0:
-            _strike(game, table, i, skill, unit.x, unit.y, ticks - 1, True)
+            _strike(game, table, i, skill, real(unit.x), real(unit.y), ticks - 1, True)
 
 
 @kernel
@@ -166,7 +166,7 @@ def _launch(game: Any, table: Any, i: int, skill: int, target: int, speed: float
         shot.vy = hero.facing_y * speed
         data = table.heroes[hero.hero].skills[skill]
         # The flight begins in the tick of the cast, so the last of n ticks is cast + n - 1.
-        shot.until = game.tick + max(1, int(math.ceil(data.range / speed))) - 1
+        shot.until = game.tick + max(1, math.ceil(data.range / speed)) - 1
 
 
 @kernel
@@ -214,7 +214,7 @@ def _step_length(game: Any, table: Any, i: int) -> float:
     """Return how far a hero walks in this tick [m]."""
     unit = game.units[i]
     hero = game.heroes[i]
-    step = hero.move_speed * table.dt
+    step = real(hero.move_speed * table.dt)
     if game.tick < unit.slow_until:
         step *= max(0.0, 1.0 - unit.slow)
     if game.tick < hero.haste_until:
@@ -227,7 +227,8 @@ def _attack(game: Any, table: Any, i: int) -> None:
     """Walk into reach of the target, wind up, and let the attack go."""
     unit = game.units[i]
     hero = game.heroes[i]
-    other = game.units[hero.order_target]
+    target = whole(hero.order_target)
+    other = game.units[target]
     if not is_seen(other, unit.team):
         hero.windup_at = 0
         return
@@ -236,13 +237,13 @@ def _attack(game: Any, table: Any, i: int) -> None:
             hero.windup_at = 0
             _release(game, table, i)
         return
-    if not within(game, table, i, hero.order_target, hero.attack_range):
-        head_for(unit, other.x, other.y, _step_length(game, table, i))
+    if not within(game, table, i, target, real(hero.attack_range)):
+        head_for(unit, real(other.x), real(other.y), _step_length(game, table, i))
     elif game.tick >= unit.attack_ready:
         interval = hero.attack_interval
         if game.tick < hero.frenzy_until:
             interval /= 1.0 + hero.frenzy
-        unit.attack_ready = game.tick + max(1, int(interval + 0.5))
+        unit.attack_ready = game.tick + max(1, whole(interval + 0.5))
         hero.windup_at = game.tick + table.heroes[hero.hero].windup
         if hero.windup_at <= game.tick:
             hero.windup_at = 0
@@ -261,7 +262,10 @@ def _release(game: Any, table: Any, i: int) -> None:
     unit = game.units[i]
     hero = game.heroes[i]
     base = table.heroes[hero.hero]
-    damage = unit.attack * (1.0 + hero.might) if game.tick < hero.might_until else unit.attack * 1.0
+    target = whole(hero.order_target)
+    damage = real(unit.attack)
+    if game.tick < hero.might_until:
+        damage *= 1.0 + hero.might
     has_bonus = 0
     if base.passive == rec.PASSIVE_NTH_HIT:
         hero.passive_count += 1
@@ -269,13 +273,13 @@ def _release(game: Any, table: Any, i: int) -> None:
             hero.passive_count = 0
             has_bonus = 1
     elif base.passive == rec.PASSIVE_SPELL_STRIKE:
-        has_bonus = int(hero.passive_count)
+        has_bonus = whole(hero.passive_count)
         hero.passive_count = 0
     unit.reveal_until = game.tick + table.reveal_time
     if base.projectile_speed <= 0.0:
-        land_attack(game, table, i, hero.order_target, damage, has_bonus)
+        land_attack(game, table, i, target, damage, has_bonus)
         return
-    index = new_projectile(game, i, hero.order_target, -1)
+    index = new_projectile(game, i, target, whole(-1))
     if index >= 0:
         shot = game.projectiles[index]
         shot.speed = base.projectile_speed
@@ -302,9 +306,9 @@ def touch_ground(game: Any, table: Any) -> None:
                 game.relic_ready[r] = game.tick + table.relic_interval
     for i in range(2 * size):
         unit = game.units[i]
-        if unit.alive != 0 and at_fountain(game, table, i, 1 - unit.team):
-            amount = table.fountain_damage * table.dt
-            add_damage(game, table, i, amount, rec.DAMAGE_TRUE, -1)
+        if unit.alive != 0 and at_fountain(game, table, i, 1 - whole(unit.team)):
+            amount = real(table.fountain_damage * table.dt)
+            add_damage(game, table, i, amount, rec.DAMAGE_TRUE, whole(-1))
 
 
 @kernel
@@ -312,7 +316,7 @@ def recover(game: Any, table: Any, i: int) -> None:
     """Pay the passive gold; regenerate, heal at the fountain, recall, shop; return to life."""
     unit = game.units[i]
     hero = game.heroes[i]
-    gain_gold(game, i, table.passive_gold * table.dt)
+    gain_gold(game, i, real(table.passive_gold * table.dt))
     if unit.alive == 0:
         if game.tick >= hero.respawn_at:
             _respawn(game, table, i)
@@ -321,7 +325,7 @@ def recover(game: Any, table: Any, i: int) -> None:
         hero.mana = min(hero.max_mana, hero.mana + hero.mana_regen * table.dt)
         if hero.recall_at > 0:
             _channel(game, table, i)
-        if at_fountain(game, table, i, unit.team):
+        if at_fountain(game, table, i, whole(unit.team)):
             share = table.fountain_heal * table.dt
             unit.hp = min(unit.max_hp, unit.hp + share * unit.max_hp)
             hero.mana = min(hero.max_mana, hero.mana + share * hero.max_mana)
@@ -335,15 +339,15 @@ def radiate(game: Any, table: Any, i: int) -> None:
     base = table.heroes[game.heroes[i].hero]
     if base.passive != rec.PASSIVE_AURA_HEAL or game.units[i].alive == 0:
         return
-    period = max(1, int(1.0 / table.dt + 0.5))
+    period = max(1, whole(1.0 / table.dt + 0.5))
     if game.tick % period != 0:
         return
     amount = base.passive_values[0] + base.passive_values[1] * (game.heroes[i].level - 1)
     size = game.heroes.shape[0] // 2
-    team = game.units[i].team
+    team = whole(game.units[i].team)
     for k in range(team * size, team * size + size):
-        if game.units[k].alive != 0 and within(game, table, i, k, base.passive_values[2]):
-            add_heal(game, k, amount, i)
+        if game.units[k].alive != 0 and within(game, table, i, k, real(base.passive_values[2])):
+            add_heal(game, k, real(amount), i)
 
 
 @kernel

@@ -12,7 +12,7 @@ from simrl_envs.moba.rules.geometry import (
     random_unit,
     within,
 )
-from simrl_envs.moba.rules.kernel import kernel
+from simrl_envs.moba.rules.kernel import kernel, real, whole
 from simrl_envs.moba.rules.predicates import is_vulnerable
 
 _ROW_GAP = 0.9  # [m] between the ranks of a wave
@@ -112,15 +112,16 @@ def _think(game: Any, table: Any, i: int, team: int, lane: int) -> None:
     unit.engaged = 0
     unit.vx = 0.0
     unit.vy = 0.0
-    step = data.move_speed
+    step = real(data.move_speed)
     if game.tick < unit.slow_until:
         step *= max(0.0, 1.0 - unit.slow)
-    if unit.target >= 0:
-        if within(game, table, i, unit.target, data.attack_range):
+    target = whole(unit.target)
+    if target >= 0:
+        if within(game, table, i, target, real(data.attack_range)):
             unit.engaged = 1
         else:
-            other = game.units[unit.target]
-            head_for(unit, other.x, other.y, step)
+            other = game.units[target]
+            head_for(unit, real(other.x), real(other.y), step)
         return
     sign = 1.0 if team == rec.BLUE else -1.0
     x = sign * table.waypoints[lane, unit.stage, 0]
@@ -143,8 +144,8 @@ def _choose(game: Any, table: Any, i: int, team: int, lane: int) -> int:
     enemy = 1 - team
     size = game.heroes.shape[0] // 2
     limit = table.creep_acquire * table.creep_acquire
-    nearest_hero = -1
-    nearest = float(limit)
+    nearest_hero = whole(-1)
+    nearest = real(limit)
     for k in range(enemy * size, enemy * size + size):
         distance = distance_squared(game, i, k)
         if distance > limit or not is_seen(game.units[k], team):
@@ -154,15 +155,15 @@ def _choose(game: Any, table: Any, i: int, team: int, lane: int) -> int:
         if distance <= nearest:
             nearest_hero = k
             nearest = distance
-    target = unit.target
+    target = whole(unit.target)
     if target >= 2 * size and game.units[target].kind < rec.KIND_TOWER:
         other = game.units[target]
         if other.alive != 0 and distance_squared(game, i, target) <= limit:
             return target
     other_lane = game.creep_top.shape[1] - 1 - lane
     begin = rec.creep_begin(game, enemy, other_lane)
-    target = -1
-    nearest = float(limit)
+    target = whole(-1)
+    nearest = real(limit)
     for k in range(begin, begin + game.creep_top[enemy, other_lane]):
         distance = distance_squared(game, i, k)
         if distance < nearest and game.units[k].alive != 0:
@@ -172,7 +173,7 @@ def _choose(game: Any, table: Any, i: int, team: int, lane: int) -> int:
         return target
     if nearest_hero >= 0:
         return nearest_hero
-    nearest = float(limit)
+    nearest = real(limit)
     begin = rec.structure_begin(game, enemy)
     for k in range(begin, begin + rec.structures_per_team(game)):
         distance = distance_squared(game, i, k)
@@ -188,11 +189,13 @@ def _creep_attack(game: Any, table: Any, i: int) -> None:
     data = table.kinds[unit.kind]
     other = game.units[unit.target]
     # A target may have walked on since the last look: a metre of grace.
-    if other.alive == 0 or not within(game, table, i, unit.target, data.attack_range + 1.0):
+    if other.alive == 0 or not within(
+        game, table, i, whole(unit.target), real(data.attack_range + 1.0)
+    ):
         unit.engaged = 0
         return
     unit.attack_ready = game.tick + data.attack_interval
-    damage = unit.attack * 1.0
+    damage = real(unit.attack)
     if other.kind == rec.KIND_HERO:
         damage *= data.against_heroes
     elif other.kind >= rec.KIND_TOWER:
@@ -206,9 +209,9 @@ def _strike(game: Any, table: Any, i: int, damage: float) -> None:
     unit = game.units[i]
     speed = table.kinds[unit.kind].projectile_speed
     if speed <= 0.0:
-        add_damage(game, table, unit.target, damage, rec.DAMAGE_PHYSICAL, -1)
+        add_damage(game, table, whole(unit.target), damage, rec.DAMAGE_PHYSICAL, whole(-1))
         return
-    index = new_projectile(game, i, unit.target, -1)
+    index = new_projectile(game, i, whole(unit.target), whole(-1))
     if index >= 0:
         game.projectiles[index].speed = speed
         game.projectiles[index].damage = damage
@@ -238,11 +241,11 @@ def _watch(game: Any, table: Any, i: int, team: int) -> None:
     data = table.kinds[unit.kind]
     enemy = 1 - team
     reach = data.attack_range + data.radius
-    limit = reach * reach
+    limit = real(reach * reach)
     guard = table.backdoor_radius * table.backdoor_radius
     unit.engaged = 0
-    target = -1
-    nearest = float(limit)
+    target = whole(-1)
+    nearest = real(limit)
     for lane in range(game.creep_top.shape[1]):
         begin = rec.creep_begin(game, enemy, lane)
         for k in range(begin, begin + game.creep_top[enemy, lane]):
@@ -273,14 +276,14 @@ def _watch_heroes(
     """
     size = game.heroes.shape[0] // 2
     enemy = 1 - team
-    present = game.units[i].target
-    nearest_hero = -1
+    present = whole(game.units[i].target)
+    nearest_hero = whole(-1)
     nearest = limit
     for k in range(enemy * size, enemy * size + size):
         distance = distance_squared(game, i, k)
         if distance > limit or not is_seen(game.units[k], team):
             continue
-        victim = game.heroes[k].aggro_victim
+        victim = whole(game.heroes[k].aggro_victim)
         if game.tick < game.heroes[k].aggro_until and victim >= 0:
             hurt = distance_squared(game, i, victim)
             if hurt <= limit:
@@ -301,10 +304,10 @@ def _tower_attack(game: Any, table: Any, i: int) -> None:
     data = table.kinds[unit.kind]
     other = game.units[unit.target]
     # The next look may be some ticks away: do not shoot at the dead or at one that has left.
-    if other.alive == 0 or not within(game, table, i, unit.target, data.attack_range):
+    if other.alive == 0 or not within(game, table, i, whole(unit.target), real(data.attack_range)):
         return
     minutes = game.tick / table.ticks_per_minute
-    damage = unit.attack + data.attack_per_minute * minutes
+    damage = real(unit.attack + data.attack_per_minute * minutes)
     if other.kind == rec.KIND_HERO:
         damage *= data.against_heroes * (1.0 + table.tower_ramp * unit.stage)
         unit.stage = min(unit.stage + 1, table.tower_ramp_hits)

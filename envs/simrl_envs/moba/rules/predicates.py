@@ -4,7 +4,7 @@ from typing import Any
 
 from simrl_envs.moba import records as rec
 from simrl_envs.moba.rules.geometry import is_seen, within
-from simrl_envs.moba.rules.kernel import kernel
+from simrl_envs.moba.rules.kernel import kernel, real, whole
 
 
 @kernel
@@ -31,7 +31,7 @@ def is_vulnerable(game: Any, table: Any, unit: int) -> bool:
     if kind < rec.KIND_TOWER:
         return True
     count = rec.structures_per_team(game)
-    begin = rec.structure_begin(game, game.units[unit].team)
+    begin = rec.structure_begin(game, whole(game.units[unit].team))
     own = table.structures[unit - begin]
     if kind == rec.KIND_TOWER:
         for k in range(count - 1):
@@ -63,7 +63,7 @@ def can_attack_unit(game: Any, table: Any, hero: int, unit: int) -> bool:
 @kernel
 def skill_rank(table: Any, level: int) -> int:
     """Return the rank of all skills at a level, from 1."""
-    return 1 + level // table.rank_every
+    return 1 + whole(level) // table.rank_every
 
 
 @kernel
@@ -80,7 +80,7 @@ def skill_cooldown(game: Any, table: Any, hero: int, skill: int) -> int:
     me = game.heroes[hero]
     data = table.heroes[me.hero].skills[skill]
     ticks = data.cooldown - data.cooldown_per_rank * (skill_rank(table, me.level) - 1)
-    return max(1, int(ticks * (1.0 - me.haste_items)))
+    return max(1, whole(ticks * (1.0 - me.haste_items)))
 
 
 @kernel
@@ -115,7 +115,7 @@ def can_cast_at(game: Any, table: Any, hero: int, skill: int, unit: int) -> bool
             return False
     elif other.team != me.team or other.kind != rec.KIND_HERO:
         return False
-    return within(game, table, hero, unit, data.range)
+    return within(game, table, hero, unit, real(data.range))
 
 
 @kernel
@@ -130,7 +130,7 @@ def at_fountain(game: Any, table: Any, hero: int, team: int) -> bool:
 @kernel
 def can_recall(game: Any, table: Any, hero: int) -> bool:
     """Say whether a hero may channel the recall: able to act and not at its fountain."""
-    return can_act(game, hero) and not at_fountain(game, table, hero, game.units[hero].team)
+    return can_act(game, hero) and not at_fountain(game, table, hero, whole(game.units[hero].team))
 
 
 @kernel
@@ -139,7 +139,7 @@ def can_shop(game: Any, table: Any, hero: int) -> bool:
     if game.heroes[hero].num_items >= rec.ITEM_SLOTS:
         return False
     unit = game.units[hero]
-    return unit.alive == 0 or at_fountain(game, table, hero, unit.team)
+    return unit.alive == 0 or at_fountain(game, table, hero, whole(unit.team))
 
 
 @kernel

@@ -4,7 +4,7 @@ from typing import Any
 
 from simrl_envs.moba import records as rec
 from simrl_envs.moba.rules.geometry import distance_squared, is_seen
-from simrl_envs.moba.rules.kernel import kernel
+from simrl_envs.moba.rules.kernel import kernel, whole
 
 
 @kernel
@@ -24,7 +24,7 @@ def target_of_slot(game: Any, hero: int, slot: int) -> int:
         return (1 - team) * size + slot - size
     slot -= 2 * size
     if slot < rec.NUM_CREEP_TARGETS:
-        return game.heroes[hero].creep_slots[slot]
+        return whole(game.heroes[hero].creep_slots[slot])
     slot -= rec.NUM_CREEP_TARGETS
     if slot < rec.structures_per_team(game):
         return rec.structure_begin(game, 1 - team) + slot
@@ -34,7 +34,7 @@ def target_of_slot(game: Any, hero: int, slot: int) -> int:
 @kernel
 def fill_creep_slots(game: Any, table: Any, hero: int) -> None:
     """Write the nearest enemy creeps that the hero's team sees, by distance, ties by slot."""
-    team = game.units[hero].team
+    team = whole(game.units[hero].team)
     me = game.heroes[hero]
     unit = game.units[hero]
     limit = table.target_range * table.target_range
@@ -51,10 +51,10 @@ def fill_creep_slots(game: Any, table: Any, hero: int) -> None:
             if distance > limit:
                 continue
             full = count == rec.NUM_CREEP_TARGETS
-            if full and distance_squared(game, hero, me.creep_slots[count - 1]) <= distance:
+            if full and distance_squared(game, hero, whole(me.creep_slots[count - 1])) <= distance:
                 continue
             k = count - 1 if full else count
-            while k > 0 and distance_squared(game, hero, me.creep_slots[k - 1]) > distance:
+            while k > 0 and distance_squared(game, hero, whole(me.creep_slots[k - 1])) > distance:
                 me.creep_slots[k] = me.creep_slots[k - 1]
                 k -= 1
             me.creep_slots[k] = i
@@ -80,7 +80,7 @@ def update_sight(game: Any, table: Any) -> None:
         if unit.alive == 0:
             unit.visible = 0
             continue
-        enemy = 1 - unit.team
+        enemy = 1 - whole(unit.team)
         seen = game.tick < unit.reveal_until or _hero_is_seen(game, table, i, enemy)
         unit.visible = 3 if seen else 1 << unit.team
         if seen:
