@@ -173,6 +173,12 @@ class ActorCritic(nn.Module):
         """Return the values `[R, V]` of observation rows, given the memory before them."""
         return self.act_step(obs, state)[1]
 
+    def distribution(self, logits: Tensor, mask: Tensor | None) -> Distribution:
+        """Make the action distribution of logits or means `[R, outputs]`."""
+        if isinstance(self.actions, DiscreteActions):
+            return MaskedHeads(self.actions, logits, mask)
+        return ClippedGaussian(self.actions, logits, self.log_std)
+
     def update_normaliser(self, obs: Obs) -> None:
         """Merge observations `[..., D]` into the running statistics, where there are any."""
         if self.normaliser is not None:
@@ -222,11 +228,9 @@ class ActorCritic(nn.Module):
                 else output.new_zeros(output.shape[0], self.num_values)
             )
         value = value * self.value_scale + self.value_mean
-        if not isinstance(self.actions, DiscreteActions):
-            return ClippedGaussian(self.actions, logits, self.log_std), value
         if self.config.attention_heads:
             logits = self._attend(logits, features, rows)
-        return MaskedHeads(self.actions, logits, obs.get("action_mask")), value
+        return self.distribution(logits, obs.get("action_mask")), value
 
     def _attend(self, logits: Tensor, features: Tensor, rows: dict[str, Tensor]) -> Tensor:
         """Add query · key to the logits of the heads that choose among units."""

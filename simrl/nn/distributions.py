@@ -6,6 +6,7 @@ Both offer `sample`, `mode`, `log_prob`, `entropy` and `kl`, one row for each ac
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -15,6 +16,9 @@ from torch import Tensor
 
 from simrl.core.actions import ContinuousActions, DiscreteActions
 from simrl.nn.head_kernels import evaluate_heads, grad_heads, head_plan, sample_heads
+
+Pullback = Callable[[Tensor, Tensor], Tensor]
+"""Turns the gradients of log_prob and entropy, each `[R]`, into that of logits or means."""
 
 
 class Distribution(Protocol):
@@ -104,6 +108,14 @@ class MaskedHeads:
             log_prob = log_prob + torch.where(used, taken, 0.0)
             entropy = entropy + torch.where(used, _entropy(log_probs), 0.0)
         return log_prob, entropy
+
+    def pullback(self, action: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+        """Return log_prob `[R]`, entropy `[R]` and the function that gives the logits' gradient.
+
+        That function takes the gradients of both, each `[R]`, and returns `[R, total]`.  For
+        float32 on the CPU only; autograd is not involved.
+        """
+        return _pullback(self.logits.detach(), self.mask, action, self.actions)
 
     def log_prob(self, action: Tensor) -> Tensor:
         """Return the log-probability `[R]` of `action` `[R, H]`."""
@@ -299,55 +311,56 @@ class ClippedGaussian:
 
 
 class _EvaluateHeads(torch.autograd.Function):
-    """Compute log-probability and entropy of masked heads in one pass forward, one backward."""
+    """Hand the kernels' log-probability, entropy and gradient to autograd."""
 
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, mask: Tensor, action: Tensor, actions: DiscreteActions
     ) -> tuple[Tensor, Tensor]:
-        plan, used_start = _plan(actions)
-        rows, heads = logits.shape[0], actions.num_heads
-        log_prob, entropy = torch.empty(rows), torch.empty(rows)
-        probs = torch.empty(logits.shape)
-        log_norm, head_entropy = torch.empty(rows, heads), torch.empty(rows, heads)
-        logits, action = logits.detach().contiguous(), action.contiguous()
-        bad = evaluate_heads(
-            logits.numpy(),
-            mask.contiguous().numpy(),
-            plan,
-            used_start,
-            action.numpy(),
-            log_prob.numpy(),
-            entropy.numpy(),
-            probs.numpy(),
-            log_norm.numpy(),
-            head_entropy.numpy(),
-        )
-        if bad >= 0:
-            row, index = divmod(bad, heads)
-            raise ValueError(
-                f"row {row}: value {int(action[row, index])} of head "
-                f"{actions.heads[index].name!r} is not legal under the mask"
-            )
-        ctx.saved = (plan, logits, action, probs, log_norm, head_entropy)
+        log_prob, entropy, ctx.pull = _pullback(logits.detach(), mask, action, actions)
         return log_prob, entropy
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        plan, logits, action, probs, log_norm, head_entropy = ctx.saved
-        result = torch.empty(logits.shape)
-        grad_heads(
-            logits.numpy(),
-            plan,
-            action.numpy(),
-            probs.numpy(),
-            log_norm.numpy(),
-            head_entropy.numpy(),
-            grads[0].contiguous().numpy(),
-            grads[1].contiguous().numpy(),
-            result.numpy(),
+        return ctx.pull(grads[0].contiguous(), grads[1].contiguous()), None, None, None
+
+
+def _pullback(
+    logits: Tensor, mask: Tensor, action: Tensor, actions: DiscreteActions
+) -> tuple[Tensor, Tensor, Pullback]:
+    plan, used_start = _plan(actions)
+    rows, heads = logits.shape[0], actions.num_heads
+    log_prob, entropy = np.empty(rows, np.float32), np.empty(rows, np.float32)
+    scores, taken = logits.contiguous().numpy(), action.contiguous().numpy()
+    probs = np.empty(scores.shape, np.float32)
+    log_norm, head_entropy = np.empty((2, rows, heads), np.float32)
+    legal = mask.contiguous().numpy()
+    bad = evaluate_heads(
+        scores, legal, plan, used_start, taken, log_prob, entropy, probs, log_norm, head_entropy
+    )
+    if bad >= 0:
+        row, index = divmod(bad, heads)
+        raise ValueError(
+            f"row {row}: value {int(action[row, index])} of head "
+            f"{actions.heads[index].name!r} is not legal under the mask"
         )
-        return result, None, None, None
+
+    def pull(grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+        grad = np.empty(scores.shape, np.float32)
+        grad_heads(
+            scores,
+            plan,
+            taken,
+            probs,
+            log_norm,
+            head_entropy,
+            grad_log_prob.numpy(),
+            grad_entropy.numpy(),
+            grad,
+        )
+        return torch.from_numpy(grad)
+
+    return torch.from_numpy(log_prob), torch.from_numpy(entropy), pull
 
 
 def _entropy(log_probs: Tensor) -> Tensor:
