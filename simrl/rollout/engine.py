@@ -303,12 +303,11 @@ class RolloutEngine:
 
     def _joint(self, acts: Sequence[Act]) -> Tensor:
         """Return the joint action `[N, A, ...]` on the environment's device."""
-        if len(acts) == 1 and acts[0].output.action.device == self._action.device:
-            return acts[0].output.action.reshape(self._action.shape)
+        if len(acts) == 1:
+            return acts[0].action.reshape(self._action.shape)
         flat = self._action.flatten(0, 1)
         for act in acts:
-            # From a GPU this copy waits for the policy: the one synchronisation of a step.
-            flat.index_copy_(0, act.rows, act.output.action.to(flat.device))
+            flat.index_copy_(0, act.rows, act.action)
         return self._action
 
     def _generator(self, name: str) -> torch.Generator:

@@ -92,6 +92,4 @@ class Ledger:
 
 def host(value: Tensor) -> np.ndarray:
     """Return a tensor as an array: a view if it is on the CPU, else a copy."""
-    if value.device.type != "cpu":
-        value = value.cpu()
-    return value.numpy()
+    return value.numpy() if value.is_cpu else value.cpu().numpy()

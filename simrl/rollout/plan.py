@@ -35,8 +35,10 @@ class Act:
     """What it was handed, each `[R, ...]`; valid until the environment steps."""
     output: PolicyOutput
     """What it answered."""
+    action: Tensor
+    """Its actions `[R, ...]` on the environment's device."""
     seconds: float
-    """Wall time of the call [s]."""
+    """Wall time of the call [s], until the actions are where the environment wants them."""
 
 
 class SeatedPolicy:
@@ -97,15 +99,18 @@ class SeatedPolicy:
         rows = self.gather(obs, out)
         begin = time.perf_counter()
         output = self.policy.act(rows, self.state, rng, deterministic=deterministic)
-        seconds = time.perf_counter() - begin
         action = output.action
+        if self._bridge is not None:
+            # From a GPU this copy waits for the policy: the one synchronisation of a step.
+            action = action.to(self.rows.device)
+        seconds = time.perf_counter() - begin
         if action.shape != self._action_shape or action.dtype != self._action_dtype:
             raise ValueError(
                 f"the policy {self.name!r} must return actions {self._action_dtype} "
                 f"{list(self._action_shape)}, got {action.dtype} {list(action.shape)}"
             )
         self.state = output.state
-        return Act(self.name, self.rows, rows, output, seconds)
+        return Act(self.name, self.rows, rows, output, action, seconds)
 
     def reset(self, env_rows: np.ndarray) -> None:
         """Give its rows in these environments `[K]` (ascending) their initial memory."""

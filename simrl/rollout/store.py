@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from simrl.core import EnvSpec, Obs, PolicyState, TimeStep
 from simrl.rollout.buffer import RolloutBuffer, allocate
+from simrl.rollout.ledger import host
 from simrl.rollout.plan import Act, SeatedPolicy
 from simrl.rollout.transfer import Bridge
 
@@ -129,6 +131,8 @@ class BufferStore:
         return self.buffer
 
     def _put_final(self, t: int, act: Act, timestep: TimeStep) -> None:
+        if not np.count_nonzero(host(timestep.truncated)):
+            return
         lanes = timestep.truncated.index_select(0, self._env).nonzero().squeeze(1)
         if not len(lanes):
             return
@@ -177,7 +181,7 @@ class BufferStore:
 
     def _put_env(self, name: str, target: Tensor, value: Tensor) -> None:
         """Copy to the lanes a tensor `[N]` that belongs to their environment."""
-        if value.device != self._env.device:
+        if value.is_cpu != self._env.is_cpu:
             value = value.to(self._env.device)
         if not self._every_env:
             value = value.index_select(0, self._env)

@@ -15,14 +15,15 @@ class Bridge:
 
     def __init__(self, target: torch.device) -> None:
         self.target = target
+        self._to_cpu = target.type == "cpu"
         self._staging: dict[str, Tensor] = {}
         self._copied: dict[str, torch.cuda.Event] = {}
 
     def move(self, name: str, value: Tensor) -> Tensor:
         """Return `value` on the target device; `value` itself if it is there already."""
-        if value.device == self.target:
+        if value.is_cpu == self._to_cpu and (self._to_cpu or value.device == self.target):
             return value
-        if value.device.type != "cpu" or self.target.type != "cuda":
+        if not value.is_cpu or self.target.type != "cuda":
             return value.to(self.target)
         staging = self._staging.get(name)
         if staging is None or staging.shape != value.shape or staging.dtype != value.dtype:
