@@ -32,6 +32,11 @@ class NetworkPolicy:
         groups = net.reads
         self.reads: frozenset[str] = groups if self.values else groups - {"critic"}
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives: the rollout engine brings its rows there."""
+        return next(self.net.parameters()).device
+
     def initial_state(self, num_rows: int) -> PolicyState:
         """Return the network's memory at the start of an episode, `[num_rows, width]`."""
         return self.net.initial_state(num_rows)
