@@ -110,7 +110,7 @@ def test_gymnasium_errors_are_clear():
     late = SyncVectorEnv(
         [lambda: gymnasium.make("CartPole-v1")], autoreset_mode=AutoresetMode.NEXT_STEP
     )
-    with pytest.raises(ValueError, match="AutoresetMode.SAME_STEP"):
+    with pytest.raises(ValueError, match=r"AutoresetMode\.SAME_STEP"):
         GymnasiumVec(late)
     env = GymnasiumVec("Pendulum-v1", 1)
     env.reset(0)

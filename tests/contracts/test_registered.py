@@ -1,9 +1,14 @@
 """Run the public checks over everything that is registered."""
 
-import pytest
+from dataclasses import asdict
 
-from simrl.core.checks import check_dynamics, check_env, check_policy
+import numpy as np
+import pytest
+import torch
+
+from simrl.core.checks import check_dynamics, check_env, check_policy, random_action
 from simrl.core.plugins import env_names, env_plugin, make_config, make_env, make_scripted
+from simrl.core.replay import Replay
 from simrl.core.spec import EnvSpec
 
 SHORT = {"cart-pole": {"max_steps": 20}, "moba-1v1": {"max_minutes": 0.15}}
@@ -11,6 +16,7 @@ SHORT = {"cart-pole": {"max_steps": 20}, "moba-1v1": {"max_minutes": 0.15}}
 STEPS = 110
 
 SCRIPTED = [(name, policy) for name in env_names() for policy in env_plugin(name).policies]
+WITH_FRAMES = [name for name in env_names() if env_plugin(name).frames is not None]
 WITH_DYNAMICS = [name for name in env_names() if env_plugin(name).dynamics is not None]
 
 
@@ -39,3 +45,20 @@ def test_scripted_policy_keeps_its_contract(name, policy):
 def test_dynamics_agree_with_the_environment(name):
     config = make_config(env_plugin(name).config, SHORT.get(name, {}), name)
     check_dynamics(env_plugin(name).dynamics(config), _make(name, 4))
+
+
+@pytest.mark.parametrize("name", WITH_FRAMES)
+def test_frames_draw_the_start_and_every_step(name):
+    env = _make(name, 1)
+    obs, rng = env.reset(0), torch.Generator().manual_seed(0)
+    snapshot = env.snapshot()[0].numpy().tobytes()
+    first, actions = env.render(0), []
+    for _ in range(3):
+        actions.append(random_action(env.spec, obs, rng)[0].numpy())
+        obs = env.step(torch.from_numpy(actions[-1])[None]).obs
+    config = make_config(env_plugin(name).config, SHORT.get(name, {}), name)
+    replay = Replay(name, asdict(config), snapshot, np.stack(actions))
+    frames = env_plugin(name).frames(replay)
+    assert len(frames) == 4
+    assert all(image.shape == frames[0].shape and image.dtype == np.uint8 for image in frames)
+    assert frames[0].shape[-1] == 3 and first.ndim == 3

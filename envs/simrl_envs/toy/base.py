@@ -258,12 +258,14 @@ def toy_plugin(
     """Register a toy: `rules(config)` builds its rules, `env(rules, num_envs)` its environment."""
 
     def frames(replay: Replay) -> list[np.ndarray]:
-        game = env(rules(config(**replay.config)), 1)
-        game.restore(torch.frombuffer(bytearray(replay.snapshot), dtype=torch.uint8)[None])
-        images = [game.render(0)]
+        """Draw the start and what each action led to; the dynamics do not reset at the end."""
+        game = rules(config(**replay.config))
+        dynamics = ToyDynamics(game)
+        state = torch.frombuffer(bytearray(replay.snapshot), dtype=torch.uint8)[None]
+        images = [game.draw(state.numpy().view(game.record)[0, 0])]
         for action in replay.actions:
-            game.step(torch.from_numpy(action)[None])
-            images.append(game.render(0))
+            state = dynamics.step(state, torch.from_numpy(action)[None])[0]
+            images.append(game.draw(state.numpy().view(game.record)[0, 0]))
         return images
 
     return EnvPlugin(
