@@ -58,7 +58,7 @@ def test_frames_draw_the_start_and_every_step(name):
         obs = env.step(torch.from_numpy(actions[-1])[None]).obs
     config = make_config(env_plugin(name).config, SHORT.get(name, {}), name)
     replay = Replay(name, asdict(config), snapshot, np.stack(actions))
-    frames = env_plugin(name).frames(replay)
+    frames = list(env_plugin(name).frames(replay))
     assert len(frames) == 4
     assert all(image.shape == frames[0].shape and image.dtype == np.uint8 for image in frames)
     assert frames[0].shape[-1] == 3 and first.ndim == 3
