@@ -50,6 +50,13 @@ class TrainingDisplay:
         if self._live is not None:
             self._live.stop()
 
+    def note(self, text: str) -> None:
+        """Say what is going on before the first update."""
+        if self._live is not None:
+            self._live.update(Panel(text, title=self.title, expand=False))
+        else:
+            self.console.print(f"{self.title}: {text}")
+
     def after_update(self, progress: Progress, metrics: Mapping[str, float]) -> Mapping[str, float]:
         """Show the figures; logs nothing of its own."""
         self._evaluation |= {k: v for k, v in metrics.items() if k.startswith("eval/")}

@@ -117,21 +117,24 @@ def _opponents(args: EvaluateArguments, stage: Stage, spec: EnvSpec) -> list[str
 
 def score_table(name: str, result: Evaluation, spec: EnvSpec) -> Table:
     """Lay out an evaluation, one row for each opponent."""
-    length = "game minutes" if spec.step_seconds > 0 else "steps"
     alone = result.scores[0].opponent is None
+    length = "minutes" if spec.step_seconds > 0 else "steps"
     table = Table(title=f"{name} in {spec.id}, {result.scores[0].games} games each")
-    columns = ["mean return", "95 % interval"] if alone else ["opponent", "wins", "draws", "losses"]
-    columns += [] if alone else ["win rate", "95 % interval"]
-    for column in (*columns, length, "act ms p50", "p99"):
-        table.add_column(column, justify="left" if column == "opponent" else "right")
+    columns = ["mean return (95 %)"] if alone else ["won-drawn-lost", "win rate (95 %)"]
+    if not alone:
+        table.add_column("opponent")
+    for column in (*columns, length, "act ms p50, p99"):
+        table.add_column(column, justify="right")
     for score in result.scores:
         if score.opponent is None:
-            row = [f"{score.mean_return:.4g}", f"{score.return_low:.4g} to {score.return_high:.4g}"]
+            bounds = f"{score.return_low:.4g} to {score.return_high:.4g}"
+            row = [f"{score.mean_return:.4g} ({bounds})"]
         else:
-            row = [score.opponent, *(str(n) for n in (score.wins, score.draws, score.losses))]
-            row += [f"{score.win_rate:.1%}", f"{score.win_low:.1%} to {score.win_high:.1%}"]
+            bounds = f"{100 * score.win_low:.1f} to {100 * score.win_high:.1f}"
+            row = [score.opponent, f"{score.wins}-{score.draws}-{score.losses}"]
+            row.append(f"{100 * score.win_rate:.1f} % ({bounds})")
         times = score.act_times
-        row += [f"{_length(score, spec):.4g}", f"{times.p50_ms:.3g}", f"{times.p99_ms:.3g}"]
+        row += [f"{_length(score, spec):.3g}", f"{_ms(times.p50_ms)}, {_ms(times.p99_ms)}"]
         table.add_row(*row)
     return table
 
@@ -236,6 +239,10 @@ def _no_nan(value: Any) -> Any:
 def _length(score: Score, spec: EnvSpec) -> float:
     """Return the mean length in minutes of the game, or in steps where steps have no unit."""
     return score.mean_length * spec.step_seconds / 60.0 if spec.step_seconds else score.mean_length
+
+
+def _ms(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _num_envs(games: int) -> int:

@@ -54,16 +54,16 @@ def run(arguments: Sequence[str]) -> int:
     stage = stage_for([args.a, args.b or args.a], args.env, args.option)
     if args.heroes:
         stage = _with_heroes(stage, split_heroes(args.heroes))
+    page = env_plugin(stage.env).replay_page
+    if args.html is not None and page is None:
+        raise ValueError(f"{stage.env} has no replay page; leave out --html")
     env = stage.make(1)
     replay = play(stage, env, args.a, args.b, seed=args.seed, deterministic=args.deterministic)
     out = args.out or _default_path(args, replay)
     replay.save(out)
     console = Console(highlight=False, soft_wrap=True)
     console.print(describe(replay, env.spec), markup=False)
-    if args.html is not None:
-        page = env_plugin(stage.env).replay_page
-        if page is None:
-            raise ValueError(f"{stage.env} has no replay page; its replay is {out}")
+    if args.html is not None and page is not None:
         write_atomic(args.html, page(replay))
         console.print(f"page:   {args.html}", markup=False)
     console.print(f"replay: {out}\nwatch:  simrl watch {out}", markup=False)

@@ -78,6 +78,10 @@ def train(built: Run, console: Console, *, title: str, evaluate: bool = True) ->
         TrainingDisplay(title, loop.config, console) as display,
     ):
         loop.hooks.append(display)
+        if built.config.evaluation.at_start and loop.progress.updates == 0:
+            display.note("measuring the untrained agent")
+            figures = built.evaluation.evaluate(loop.progress)
+            display.after_update(loop.progress, figures)
         loop.run(lambda: bool(interrupted))
     if interrupted:
         console.print(
