@@ -102,11 +102,8 @@ class BufferStore:
                 self._put(target, act.obs[name])
         self._put(self._action[t], act.output.action)
         extras = act.output.extras
-        if "log_prob" in extras:
-            self._put(self._log_prob[t], extras["log_prob"])
-        if "value" in extras:
-            value = extras["value"]
-            self._put(self._value[t], value if value.ndim == 2 else value.unsqueeze(-1))
+        self._put_extra(self._log_prob[t], extras.get("log_prob"))
+        self._put_extra(self._value[t], extras.get("value"))
         self._put_env("start", self._start[t], start)
 
     def put_step(self, t: int, act: Act, timestep: TimeStep, ended: bool) -> None:
@@ -172,6 +169,13 @@ class BufferStore:
             target.copy_(rows)
         else:
             target.copy_(rows.index_select(0, self._pick))
+
+    def _put_extra(self, target: Tensor, rows: Tensor | None) -> None:
+        """Copy the lanes of an extra; NaN if the policy did not give it in this step."""
+        if rows is None:
+            target.fill_(torch.nan)
+        else:
+            self._put(target, rows if rows.ndim == target.ndim else rows.unsqueeze(-1))
 
     def _put_seat(self, name: str, target: Tensor, value: Tensor) -> None:
         """Copy the lanes of a tensor `[N, A, ...]`."""

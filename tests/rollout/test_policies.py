@@ -140,3 +140,21 @@ def test_a_held_action_that_became_illegal_is_decided_anew():
     assert third.state["steps_left"].tolist() == [9, 7]
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
         HoldPolicy(hold, HEADS, 0)
+
+
+def test_what_a_policy_does_not_say_is_not_a_number_in_the_buffer(toy):
+    env = toy.Env((7, 4))
+
+    class Half(toy.Fixed):
+        calls_made = 0
+
+        def act(self, obs, state, rng, *, deterministic=False):
+            self.calls_made += 1
+            output = super().act(obs, state, rng)
+            return output if self.calls_made % 2 else PolicyOutput(output.action, output.state)
+
+    engine = RolloutEngine(env, Seating.self_play(env, Half()), seed=0)
+    engine.collect(3)
+    buffer = engine.collect(3)  # calls 4, 5, 6: only the middle one speaks
+    assert buffer.log_prob.isnan().tolist() == [[True, True], [False, False], [True, True]]
+    assert buffer.value.isnan().all(-1).all(-1).tolist() == [True, False, True]
