@@ -72,7 +72,7 @@ def write_gif(frames: Iterable[np.ndarray], path: Path | str, fps: float) -> int
     if not fps > 0:
         raise ValueError(f"fps must be above 0, got {fps}")
     first, pictures = _peek(frames)
-    images = []
+    images: list[Image.Image] = []
     for picture in pictures:
         _check_frame(picture, first.shape, len(images))
         # One palette per frame keeps small labels readable; dithering would make the file large.

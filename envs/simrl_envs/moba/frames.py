@@ -50,18 +50,19 @@ def play_back(replay: Replay) -> Playback:
     env = MobaEnv(make_config(MobaConfig, options, replay.env), 1)
     env.request({"state"})
     env.restore(torch.from_numpy(np.frombuffer(replay.snapshot, np.uint8)[None].copy()))
-    history = np.zeros(len(replay.actions) + 1, env.games.dtype)
-    history[0] = env.games[0]
+    # Bytes, since copying records leaves out the padding between fields.
+    history = np.zeros((len(replay.actions) + 1, env.spec.state_size), np.uint8)
+    history[0] = env.games.view(np.uint8)
     actions = torch.from_numpy(np.ascontiguousarray(replay.actions, np.int64))
     for t, action in enumerate(actions):
         timestep = env.step(action[None])
-        history[t + 1] = env.games[0]
+        history[t + 1] = env.games.view(np.uint8)
         if timestep.done[0]:  # the environment has begun the next episode already
-            last = timestep.final_obs["state"][0].numpy()
-            history[t + 1] = last.view(history.dtype)[0]
+            history[t + 1] = timestep.final_obs["state"][0].numpy()
             history, actions = history[: t + 2], actions[: t + 1]
             break
-    return Playback(env.tables, history, actions.numpy(), env.spec.step_seconds)
+    games = history.view(env.games.dtype)[:, 0]
+    return Playback(env.tables, games, actions.numpy(), env.spec.step_seconds)
 
 
 def frames(

@@ -49,12 +49,13 @@ def draw_units(
     _draw_relics(canvas, game, tables)
     units = game["units"]
     _draw_aims(canvas, units, seen, len(game["heroes"]))
-    for unit in np.flatnonzero(seen)[::-1].tolist():  # heroes have the first ids: drawn on top
-        _draw_unit(canvas, units[unit])
+    for unit in np.flatnonzero(seen)[::-1].tolist():
+        if unit >= len(game["heroes"]):
+            _draw_unit(canvas, units[unit])
     bits = status_bits(game)
-    for hero in range(len(game["heroes"])):
-        if seen[hero]:
-            _draw_marks(canvas, game, hero, int(bits[hero]), tables)
+    for hero, place in hero_places(canvas, game, seen).items():
+        _draw_hero(canvas, place, int(units[hero]["team"]))
+        _draw_marks(canvas, game, hero, place, int(bits[hero]), tables)
     _draw_projectiles(canvas, game, sight, team)
 
 
@@ -71,18 +72,54 @@ def draw_labels(canvas: Canvas, game: Any, tables: Tables, seen: np.ndarray) -> 
         tint = rgb(color.TEAM[int(body["team"])])
         if kind >= rec.KIND_TOWER:
             canvas.bar(place, 18, 16, 3, share, rgb(color.HP), back)
-        elif kind != rec.KIND_HERO:
-            if share < 1:
-                canvas.bar(place, 9, 5, 1, share, tint, back)
-        else:
-            hero = heroes[unit]
-            x, y = canvas.at(place)
-            canvas.bar(place, 23, 16, 4, share, rgb(color.HP), back)
-            mana = float(hero["mana"]) / max(1.0, float(hero["max_mana"]))
-            canvas.bar(place, 18, 16, 2, mana, rgb(color.MANA), back)
-            canvas.text((x, y), short[int(hero["hero"])], DARK, 1)
-            level = str(int(hero["level"]))
-            canvas.text((x - 24, y - 19), level, rgb(color.TEXT), outline=DARK)
+        elif kind != rec.KIND_HERO and share < 1:
+            canvas.bar(place, 9, 5, 1, share, tint, back)
+    places = hero_places(canvas, game, seen)
+    for unit, place in places.items():
+        body, hero = units[unit], heroes[unit]
+        lift = _lift(canvas, places, unit)
+        x, y = canvas.at(place)
+        share = float(body["hp"]) / max(1.0, float(body["max_hp"]))
+        canvas.bar(place, 23 + lift, 16, 4, share, rgb(color.HP), back)
+        mana = float(hero["mana"]) / max(1.0, float(hero["max_mana"]))
+        canvas.bar(place, 18 + lift, 16, 2, mana, rgb(color.MANA), back)
+        canvas.text((x, y), short[int(hero["hero"])], DARK, 1)
+        level = str(int(hero["level"]))
+        canvas.text((x - 24, y - 19 - lift), level, rgb(color.TEXT), outline=DARK)
+
+
+def hero_places(canvas: Canvas, game: Any, seen: np.ndarray) -> dict[int, Point]:
+    """Return where to draw each hero that is seen: enemies that cover each other stand apart."""
+    units = game["units"]
+    heroes = [unit for unit in range(len(game["heroes"])) if seen[unit]]
+    places = {unit: (float(units[unit]["x"]), float(units[unit]["y"])) for unit in heroes}
+    room = 1.9 * HERO_PIXELS / canvas.scale
+    for a in heroes:
+        for b in heroes:
+            (ax, ay), (bx, by) = places[a], places[b]
+            gap = math.hypot(bx - ax, by - ay)
+            if units[a]["team"] >= units[b]["team"] or gap >= room:
+                continue
+            ux, uy = ((bx - ax) / gap, (by - ay) / gap) if gap > 0.1 else (1.0, 0.0)
+            move = (room - gap) / 2
+            places[a] = (ax - ux * move, ay - uy * move)
+            places[b] = (bx + ux * move, by + uy * move)
+    return places
+
+
+def _lift(canvas: Canvas, places: dict[int, Point], unit: int) -> int:
+    """Return by how many pixels a hero's bars rise, so that they cover no later hero's."""
+    x, y = (value / canvas.factor for value in canvas.at(places[unit]))
+    taken = []
+    for other, place in places.items():
+        if other > unit:
+            ox, oy = (value / canvas.factor for value in canvas.at(place))
+            if abs(ox - x) < 46:
+                taken.append(oy - _lift(canvas, places, other))
+    lift = 0
+    while any(abs(y - lift - top) < 11 for top in taken):
+        lift += 3
+    return lift
 
 
 def draw_hud(canvas: Canvas, game: Any, tables: Tables, team: int | None, height: int) -> None:
@@ -166,22 +203,23 @@ def _draw_unit(canvas: Canvas, body: Any) -> None:
     place = (float(body["x"]), float(body["y"]))
     team, kind = int(body["team"]), int(body["kind"])
     fill, outline = rgb(color.TEAM[team]), rgb(color.TEAM_DARK[team])
-    if kind == rec.KIND_HERO:
-        canvas.dot(place, HERO_PIXELS + 1.5, DARK)
-        canvas.dot(place, HERO_PIXELS, fill, outline, 1.5)
-    else:
-        corners, size = SHAPES[kind]
-        canvas.shape(place, size, corners, fill, DARK if kind < rec.KIND_TOWER else outline, 1)
-        if kind == rec.KIND_TOWER:
-            canvas.dot(place, 4, outline)
-        elif kind == rec.KIND_CRYSTAL:
-            canvas.shape(place, 6, DIAMOND, rgb(color.TEXT), outline)
+    corners, size = SHAPES[kind]
+    canvas.shape(place, size, corners, fill, DARK if kind < rec.KIND_TOWER else outline, 1)
+    if kind == rec.KIND_TOWER:
+        canvas.dot(place, 4, outline)
+    elif kind == rec.KIND_CRYSTAL:
+        canvas.shape(place, 6, DIAMOND, rgb(color.TEXT), outline)
 
 
-def _draw_marks(canvas: Canvas, game: Any, hero: int, bits: int, tables: Tables) -> None:
+def _draw_hero(canvas: Canvas, place: Point, team: int) -> None:
+    canvas.dot(place, HERO_PIXELS + 1.5, DARK)
+    canvas.dot(place, HERO_PIXELS, rgb(color.TEAM[team]), rgb(color.TEAM_DARK[team]), 1.5)
+
+
+def _draw_marks(
+    canvas: Canvas, game: Any, hero: int, place: Point, bits: int, tables: Tables
+) -> None:
     """Draw what is on a hero: a shield as a ring, the rest as dots below, recall as an arc."""
-    body = game["units"][hero]
-    place = (float(body["x"]), float(body["y"]))
     on = [name for i, name in enumerate(STATUSES) if bits >> i & 1]
     if "shield" in on:
         canvas.dot(place, HERO_PIXELS + 3.5, None, rgb(color.STATUS["shield"]), 1.5)

@@ -106,7 +106,7 @@ function makeCard(hero) {
   const order = element("p", "order");
   card.append(order);
   const marks = makeMarks(card);
-  const facts = makeFacts(card, ["K / D / A", "Creeps", "Gold", "Purse"]);
+  const facts = makeFacts(card, ["K / D / A", "Creeps", "Earned", "Purse"]);
   const skills = makeSkills(card, hero);
   const items = element("p", "line");
   card.append(items);

@@ -88,11 +88,11 @@ function drawLines(ink, series, kind, x, sample, width) {
     if (kind === "difference") fillSides(ink, x(one.values.length - 1), y(0), width);
     else ink.stroke();
   }
-  ink.fillStyle = "#a3b0bd";
   ink.font = "11px system-ui, sans-serif";
   const digits = high - low > 20 ? 0 : 1;
-  ink.fillText(`${kind === "difference" ? "+" : ""}${high.toFixed(digits)}`, 4, 12);
-  ink.fillText(kind === "difference" ? `+${high.toFixed(digits)}` : low.toFixed(digits), 4, CHART_HEIGHT - 4);
+  const sides = kind === "difference";
+  outlined(ink, sides ? `Blue +${high.toFixed(digits)}` : high.toFixed(digits), 4, 12, sides ? tint.team[0] : "#a3b0bd");
+  outlined(ink, sides ? `Red +${high.toFixed(digits)}` : low.toFixed(digits), 4, CHART_HEIGHT - 4, sides ? tint.team[1] : "#a3b0bd");
 }
 
 /** Fill the path to the zero line: blue above it, red below. */
@@ -116,17 +116,27 @@ function fillSides(ink, right, zero, width) {
 
 function drawMinutes(ink, width) {
   const total = LAST * packed.seconds, step = total > 480 ? 120 : total > 90 ? 60 : 10;
-  ink.fillStyle = "#a3b0bd";
-  ink.strokeStyle = "#ffffff1c";
   ink.font = "10px system-ui, sans-serif";
   for (let s = step; s < total; s += step) {
     const x = width * s / total;
+    ink.strokeStyle = "#ffffff1c";
+    ink.lineWidth = 1;
     ink.beginPath();
     ink.moveTo(x, 0);
     ink.lineTo(x, CHART_HEIGHT);
     ink.stroke();
-    if (x < width - 24) ink.fillText(clockText(s), x + 3, CHART_HEIGHT - 4);
+    if (x > 70 && x < width - 28) outlined(ink, clockText(s), x + 3, CHART_HEIGHT - 4, "#d3dbe3");
   }
+}
+
+/** Write letters with a dark edge: they stay readable over any colour. */
+function outlined(ink, text, x, y, color) {
+  ink.lineWidth = 3;
+  ink.lineJoin = "round";
+  ink.strokeStyle = "#10161c";
+  ink.strokeText(text, x, y);
+  ink.fillStyle = color;
+  ink.fillText(text, x, y);
 }
 
 function differenceSeries(field, noun) {

@@ -43,6 +43,7 @@ _HERO_COLUMNS: Final = {
     "deaths": 1,
     "assists": 1,
     "last_hits": 1,
+    "skills_cast": 1,
 }
 
 

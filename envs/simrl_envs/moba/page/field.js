@@ -261,10 +261,7 @@ function statusesOf(hero, frame) {
 
 function drawHeroes(frame, share, fog) {
   const size = bigger(), radius = 11 * size;
-  for (const hero of heroes) {
-    const hidden = fog >= 0 && hero.team !== fog && !(hero.visible[frame] & (1 << fog));
-    if (!hero.alive[frame] || hidden) continue;
-    const [wx, wy] = between(hero.x, hero.y, frame, share), x = px(wx), y = py(wy);
+  for (const { hero, x, y, lift } of placeHeroes(frame, share, fog, size)) {
     const on = statusesOf(hero, frame);
     disc(x, y, radius + 1.5, "#0a0e12");
     disc(x, y, radius, tint.team[hero.team], tint.teamDark[hero.team], 2);
@@ -276,10 +273,57 @@ function drawHeroes(frame, share, fog) {
     pen.textBaseline = "middle";
     pen.fillStyle = "#0a0e12";
     pen.fillText(hero.label, x, y + 0.5);
-    drawHeroBars(hero, frame, x, y, size);
+    drawHeroBars(hero, frame, x, y - lift, size);
+    drawCast(hero, frame, x, hero.team ? y + 34 * size : y - lift - 34 * size, size);
     const dots = on.filter((name) => name !== "shield" && name !== "recall");
     dots.forEach((name, k) => disc(x + (k - (dots.length - 1) / 2) * 8 * size, y + radius + 7, 3 * size, tint.status[name], "#0a0e12", 1));
     shown.push({ px: x, py: y, reach: radius + 4, tell: () => heroTip(hero, frame, on) });
+  }
+}
+
+/**
+ * Place the heroes that are seen. Those that cover each other are moved apart a little, and bars
+ * that would cover others are lifted.
+ */
+function placeHeroes(frame, share, fog, size) {
+  const placed = [], radius = 11 * size;
+  for (const hero of heroes) {
+    const hidden = fog >= 0 && hero.team !== fog && !(hero.visible[frame] & (1 << fog));
+    if (!hero.alive[frame] || hidden) continue;
+    const [x, y] = between(hero.x, hero.y, frame, share);
+    placed.push({ hero, x: px(x), y: py(y), lift: 0 });
+  }
+  for (const a of placed) {
+    for (const b of placed) {
+      const gap = Math.hypot(a.x - b.x, a.y - b.y), lack = 1.9 * radius - gap;
+      if (a.hero.team >= b.hero.team || lack <= 0) continue;
+      const ux = gap > 0.5 ? (b.x - a.x) / gap : 1, uy = gap > 0.5 ? (b.y - a.y) / gap : 0;
+      a.x -= ux * lack / 2; a.y -= uy * lack / 2;
+      b.x += ux * lack / 2; b.y += uy * lack / 2;
+    }
+  }
+  const covers = (a, b) => Math.abs(a.x - b.x) < 50 * size && Math.abs(a.y - a.lift - b.y + b.lift) < 13 * size;
+  for (let k = placed.length - 2; k >= 0; k--) {
+    const later = placed.slice(k + 1);
+    while (later.some((other) => covers(placed[k], other))) placed[k].lift += 4 * size;
+  }
+  return placed;
+}
+
+/** Name the skill that a hero has just used. */
+function drawCast(hero, frame, x, y, size) {
+  const since = Math.ceil(0.9 / packed.seconds);
+  for (let t = frame - 1; t >= Math.max(0, frame - since); t--) {
+    const skill = hero.buttons[t] - 3;
+    if (skill < 0 || skill > 2 || hero.skills_cast[t + 1] === hero.skills_cast[t]) continue;
+    pen.font = `600 ${Math.round(12 * size)}px system-ui, sans-serif`;
+    pen.textAlign = "center";
+    pen.strokeStyle = "#0a0e12";
+    pen.lineWidth = 3;
+    pen.strokeText(hero.skills[skill], x, y);
+    pen.fillStyle = tint.gold;
+    pen.fillText(hero.skills[skill], x, y);
+    return;
   }
 }
 

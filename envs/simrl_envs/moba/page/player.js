@@ -184,11 +184,15 @@ byId("fog").addEventListener("change", (event) => setFog(Number(event.target.val
 
 const cycle = (value, count) => value + 1 >= count ? -1 : value + 1;
 const faster = (way) => setSpeed(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(state.speed) + way))]);
-const oneSecond = 1 / packed.seconds;
+/** Move by whole decisions, at least one: half a decision would leave the picture where it is. */
+const step = (way, event) => {
+  const decisions = Math.max(1, Math.round((event.shiftKey ? 10 : 1) / packed.seconds + 1e-3));
+  seek(Math.floor(state.time) + way * decisions);
+};
 const KEYS = {
   " ": () => play(!state.playing),
-  ArrowLeft: (event) => seek(state.time - oneSecond * (event.shiftKey ? 10 : 1)),
-  ArrowRight: (event) => seek(state.time + oneSecond * (event.shiftKey ? 10 : 1)),
+  ArrowLeft: (event) => step(-1, event),
+  ArrowRight: (event) => step(1, event),
   ArrowUp: () => faster(1),
   ArrowDown: () => faster(-1),
   ",": () => seek(Math.ceil(state.time) - 1),
