@@ -8,13 +8,13 @@ to heal, trade, take a last hit, push when nobody is in the way, farm, walk with
 from math import sqrt
 from typing import Any, Final
 
-from simrl_envs.moba.bots.duel import kill_time, odds, wave_balance
-from simrl_envs.moba.bots.lane_pusher import (
-    is_exposed,
-    nearest_prey,
-    tower_is_tanked,
-    walk_with_wave,
+from simrl_envs.moba.bots.duel import (
+    attack_rate,
+    kill_time,
+    odds,
+    tower_rate,
 )
+from simrl_envs.moba.bots.lane_pusher import is_exposed, tower_is_tanked, walk_with_wave
 from simrl_envs.moba.bots.orders import (
     dither_of,
     order_attack,
@@ -26,6 +26,7 @@ from simrl_envs.moba.bots.orders import (
 from simrl_envs.moba.bots.senses import (
     NOBODY,
     distance_squared,
+    enemies_alive,
     gap,
     hp_fraction,
     nearest_foe,
@@ -51,11 +52,14 @@ from simrl_envs.moba.records import (
     NUM_CREEP_TARGETS,
     NUM_SKILLS,
 )
+from simrl_envs.moba.rules.effects import structure_factor
 from simrl_envs.moba.rules.kernel import kernel
 from simrl_envs.moba.rules.predicates import can_act, can_buy, can_cast, can_recall
 
 AWARE: Final = 14.0  # minds enemy heroes this near [m]
-LOW: Final = 0.32  # share of hit points at which it goes home
+LOW: Final = 0.28  # share of hit points at which it goes home
+HURT: Final = 0.45  # goes home below this unless it stands well against the enemy
+BARELY: Final = 0.15  # the same while no enemy hero lives
 FLEE_ODDS: Final = 0.55  # flees a duel that stands below this
 TRADE_ODDS: Final = 1.05  # trades above this
 CHASE_ODDS: Final = 1.5  # chases above this
@@ -193,24 +197,31 @@ def go_home(game: Any, table: Any, seat: int, foe: int, dither: float, action: A
 
 
 @kernel
-def wants_home(game: Any, table: Any, seat: int) -> bool:
-    """Tell whether hit points, or mana and hit points together, are too low to stay."""
+def wants_home(game: Any, table: Any, seat: int, foe: int, standing: float) -> bool:
+    """Tell whether hit points, or mana and hit points together, are too low to stay.
+
+    With every enemy hero dead there is a lane to push first, unless the next hit may be the last.
+    """
     share = hp_fraction(game, seat)
+    if enemies_alive(game, seat) == 0:
+        return share < BARELY
     mana = game.heroes[seat].mana / game.heroes[seat].max_mana
-    return share < LOW or (share < 0.5 and mana < 0.2)
+    if share < LOW or (share < 0.5 and mana < 0.2):
+        return True
+    return share < HURT and (foe == NOBODY or standing < TRADE_ODDS)
 
 
 @kernel
 def fetch_relic(game: Any, table: Any, seat: int, dither: float, action: Any) -> bool:
     """Walk to a healing relic when hurt and one is ready near by; tell whether so."""
-    if hp_fraction(game, seat) > 0.65:
+    if hp_fraction(game, seat) > 0.6 or enemies_alive(game, seat) == 0:
         return False
     for index in range(table.num_relics):
         if game.relic_ready[index] > game.tick + 30:
             continue
         x, y = table.relics[index, 0], table.relics[index, 1]
         dx, dy = x - game.units[seat].x, y - game.units[seat].y
-        if dx * dx + dy * dy < 18.0 * 18.0:
+        if dx * dx + dy * dy < 15.0 * 15.0:
             order_move(game, seat, x, y, dither, action)
             return True
     return False
@@ -255,7 +266,7 @@ def farm(game: Any, table: Any, seat: int, action: Any) -> bool:
     """Wear down a creep in reach, sparing the nearly ripe; tell whether any was there."""
     hero = game.heroes[seat]
     reach = hero.attack_range + 1.5
-    ripe = False
+    nearest = NOBODY
     for index in range(NUM_CREEP_TARGETS):
         creep = hero.creep_slots[index]
         if creep < 0 or gap(game, table, seat, creep) > reach:
@@ -264,10 +275,11 @@ def farm(game: Any, table: Any, seat: int, action: Any) -> bool:
         if game.units[creep].hp > RESERVE * hit:
             order_attack(game, seat, creep, action)
             return True
-        ripe = True
-    if ripe:
-        order_none(action)
-    return ripe
+        if nearest == NOBODY:
+            nearest = creep
+    if nearest != NOBODY:
+        order_attack(game, seat, nearest, action)
+    return nearest != NOBODY
 
 
 @kernel
@@ -279,6 +291,26 @@ def push(game: Any, table: Any, seat: int, action: Any) -> bool:
     if gap(game, table, seat, tower) > game.heroes[seat].attack_range + 5.0:
         return False
     if game.units[tower].kind == KIND_TOWER and not tower_is_tanked(game, table, seat, tower):
+        return False
+    order_attack(game, seat, tower, action)
+    return True
+
+
+@kernel
+def finish(game: Any, table: Any, seat: int, foe: int, action: Any) -> bool:
+    """Race for the enemy structure when it falls before the agent does; tell whether so."""
+    tower = rival_structure(game, seat)
+    if not sees(game, team_of(game, seat), tower):
+        return False
+    if gap(game, table, seat, tower) > game.heroes[seat].attack_range + 4.0:
+        return False
+    rate = attack_rate(game, table, seat, tower) * structure_factor(game, table, tower)
+    left = game.units[tower].hp / max(rate, 1e-3)
+    losing = tower_rate(game, table, seat, 3.0)
+    if foe != NOBODY:
+        losing += 1.3 * attack_rate(game, table, foe, seat)
+    is_crystal = game.units[tower].kind == KIND_CRYSTAL
+    if left > (15.0 if is_crystal else 4.0) or left * losing > 0.7 * game.units[seat].hp:
         return False
     order_attack(game, seat, tower, action)
     return True
@@ -302,15 +334,10 @@ def work_lane(
     if last_hit(game, table, seat, action):
         return
     free = foe == NOBODY
-    if free and harm_creeps(game, table, seat, action):
+    if (free or standing > 0.7) and harm_creeps(game, table, seat, 0.35 if free else 0.55, action):
         return
-    if (free or standing > 0.9) and push(game, table, seat, action):
+    if (free or standing > 0.8) and push(game, table, seat, action):
         return
-    if free or wave_balance(game, seat, 9.0) < 2:
-        prey = nearest_prey(game, table, seat, 1.5)
-        if free and prey != NOBODY:
-            order_attack(game, seat, prey, action)
-            return
     if farm(game, table, seat, action):
         return
     walk_with_wave(game, table, seat, keep_distance(game, table, seat, standing), dither, action)
@@ -323,7 +350,7 @@ def face_foe(
     """Flee, kill or trade; tell whether the enemy hero calls for any of it."""
     hero = game.heroes[seat]
     away = gap(game, table, seat, foe)
-    if standing < FLEE_ODDS and away < 10.0 and hp_fraction(game, seat) < 0.6:
+    if standing < FLEE_ODDS and away < 10.0 and hp_fraction(game, seat) < 0.45:
         retreat(game, table, seat, dither, action)
         return True
     weak = weakest_foe(game, seat, hero.attack_range + 5.0)
@@ -353,6 +380,8 @@ def play_macro(game: Any, table: Any, seat: int, dither: float, action: Any) -> 
         return
     if rest(game, table, seat, action) or dodge(game, table, seat, dither, action):
         return
+    if finish(game, table, seat, foe, action):
+        return
     standing = 2.0
     if foe != NOBODY:
         standing = odds(game, table, seat, foe)
@@ -360,7 +389,7 @@ def play_macro(game: Any, table: Any, seat: int, dither: float, action: Any) -> 
             return
     if is_exposed(game, table, seat):
         retreat(game, table, seat, dither, action)
-    elif wants_home(game, table, seat):
+    elif wants_home(game, table, seat, foe, standing):
         go_home(game, table, seat, foe, dither, action)
     elif not look_after(game, table, seat, standing, dither, action):
         work_lane(game, table, seat, foe, standing, dither, action)

@@ -108,6 +108,16 @@ def count_heroes(game: Any, seat: int, of_team: int, reach: float) -> int:
 
 
 @kernel
+def enemies_alive(game: Any, seat: int) -> int:
+    """Count the living enemy heroes: who is dead is known to all."""
+    start = (1 - team_of(game, seat)) * team_size(game)
+    count = 0
+    for unit in range(start, start + team_size(game)):
+        count += game.units[unit].alive
+    return count
+
+
+@kernel
 def allied_creeps_near(game: Any, team: int, unit: int, reach: float) -> int:
     """Count the living creeps of `team` within `reach` [m] of a unit."""
     count = 0

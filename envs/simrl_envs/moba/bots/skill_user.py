@@ -108,10 +108,10 @@ def help_in_fight(game: Any, table: Any, seat: int, foe: int, action: Any) -> bo
 
 
 @kernel
-def harm_creeps(game: Any, table: Any, seat: int, action: Any) -> bool:
-    """Cast a ready skill on a crowd of creeps; tell whether there was one."""
+def harm_creeps(game: Any, table: Any, seat: int, spare: float, action: Any) -> bool:
+    """Cast a ready skill on a crowd of creeps with more than a `spare` share of the mana left."""
     hero = game.heroes[seat]
-    if hero.mana < MANA_FOR_CREEPS * hero.max_mana or hero.creep_slots[CROWD - 1] < 0:
+    if hero.mana < spare * hero.max_mana or hero.creep_slots[CROWD - 1] < 0:
         return False
     middle = hero.creep_slots[CROWD // 2]
     for skill in range(NUM_SKILLS):
@@ -153,7 +153,7 @@ def play_skill_user(game: Any, table: Any, seat: int, dither: float, action: Any
     close = nearest_foe(game, seat, game.heroes[seat].attack_range + 2.0)
     if help_in_fight(game, table, seat, close, action):
         return
-    if harm_creeps(game, table, seat, action):
+    if harm_creeps(game, table, seat, MANA_FOR_CREEPS, action):
         return
     push_lane(game, table, seat, dither, action)
 
