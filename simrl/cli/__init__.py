@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 is done, 2 a mistake or a full disk, 130 Ctrl-C.  A mistake prints one
     line that names it; the full traceback is shown with `--debug` first.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    # Not list(...): once imported, the command's module simrl.cli.list hides the built-in here.
+    words = [*(sys.argv[1:] if arguments is None else arguments)]
     debug = bool(words) and words[0] == "--debug"
     words = words[1:] if debug else words
     errors = Console(stderr=True, soft_wrap=True, highlight=False)

@@ -32,6 +32,8 @@ class EvalConfig:
     """Scripted policies to play against; empty for tasks without opponents."""
     games: int = 200
     """Episodes against each opponent, sides swapped half way."""
+    at_start: bool = False
+    """Whether to measure the untrained agent, too, so that progress shows."""
     every_minutes: float = 5.0
     """Minutes of training between evaluations [min]."""
     deterministic: bool = False

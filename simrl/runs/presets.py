@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from simrl.learn.loop import LoopConfig
 from simrl.learn.ppo import PPOConfig
@@ -97,8 +98,24 @@ def moba_1v1() -> TrainConfig:
     )
 
 
+def moba_1v1_demo() -> TrainConfig:
+    """Train a first 1v1 MOBA agent in minutes; `make demo` runs this."""
+    full = moba_1v1()
+    return replace(
+        full,
+        loop=LoopConfig(unroll=16, minutes=3.0),
+        evaluation=EvalConfig(
+            opponents=("random-legal", "lane-pusher"),
+            games=100,
+            at_start=True,
+            every_minutes=60.0,
+        ),
+    )
+
+
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "moba-1v1": moba_1v1,
+    "moba-1v1-demo": moba_1v1_demo,
     "cart-pole": cart_pole,
     "memory": memory,
     "connect-four": connect_four,
