@@ -143,10 +143,12 @@ def _loss_gradient(
         gain = advantage[row]
         objective = ratio * gain
         slope = objective  # d(ratio A) / d log_prob
-        bounded = min(max(ratio, 1.0 - clip), 1.0 + clip) * gain
-        if bounded < objective:
-            objective, slope = bounded, 0.0
-        if gain < 0.0 and dual_clip * gain > objective:
+        # Compare ratios, not objectives: rounding must not decide where both are equal.
+        if gain >= 0.0 and ratio > 1.0 + clip:
+            objective, slope = (1.0 + clip) * gain, 0.0
+        elif gain < 0.0 and ratio < 1.0 - clip:
+            objective, slope = (1.0 - clip) * gain, 0.0
+        elif gain < 0.0 and ratio > dual_clip:
             objective, slope = dual_clip * gain, 0.0
         grad_log_prob[row] = -slope / num_rows
         figures[0] -= objective / num_rows

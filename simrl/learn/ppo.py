@@ -234,7 +234,7 @@ class PPOLearner:
         else:
             loss, tensors = self.loss(minibatch, entropy_coef)
             parts |= tensors
-            self.optimiser.zero_grad(set_to_none=True)
+            self.net.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
             parts["grad_norm"] = norm.detach()

@@ -97,6 +97,6 @@ class Recurrent(nn.Module):
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             output, last = self.core(x, packed if len(packed) == 2 else packed[0])
         last = last if isinstance(last, tuple) else (last,)
-        return output.float(), {
-            key: value.squeeze(0).float() for key, value in zip(self.keys, last, strict=True)
+        return output.to(x.dtype), {
+            key: value.squeeze(0).to(x.dtype) for key, value in zip(self.keys, last, strict=True)
         }

@@ -18,8 +18,7 @@ def game_mask(targets_when_casting=(True, True, False)):
     button, direction = [True, True, True], [True, True]
     targets = [[False] * 3, [False] * 3, list(targets_when_casting)]
     used = [[True, False, False], [True, True, False], [True, True, True]]
-    flat = button + direction + sum(targets, []) + sum(used, [])
-    return torch.tensor([flat])
+    return torch.tensor([[*button, *direction, *itertools.chain(*targets, *used)]])
 
 
 def generator(seed=0):
