@@ -1,7 +1,8 @@
 """One step of a slice of games as one kernel: play, reward, finish, reset, observe, mask.
 
-A game is worked on from first to last while its record is in the cache, and slices of rows may run
-in several threads, since games share nothing.
+Games are worked on in chunks: a chunk's records fit the second-level cache, and each part of the
+work runs over the whole chunk, since the machine code of all parts together does not fit the
+instruction cache. Slices of rows may run in several threads: games share nothing.
 """
 
 from typing import Any, Final, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from simrl_envs.moba import records as rec
 from simrl_envs.moba import rewards
-from simrl_envs.moba.mask import mix, write_mask
+from simrl_envs.moba.mask import mix, num_targets, write_mask
 from simrl_envs.moba.observe import observe_agent
 from simrl_envs.moba.rules.kernel import kernel
 from simrl_envs.moba.rules.step import reset_game, step_game
@@ -31,6 +32,9 @@ AGENT_METRICS: Final = (
 """Figures of an episode for each agent; "hero" is the index of the hero that it played."""
 GAME_METRICS: Final = ("minutes", "ended_by_crystal")
 """Figures of an episode for the whole game."""
+
+CHUNK: Final = 32
+"""Games that pass through one part of a step after another together."""
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -122,27 +126,24 @@ def reset_rows(games: Any, tables: Any, static: Static, seed: int) -> None:
 
 
 @kernel
-def look(games: Any, tables: Any, static: Static, view: View, row: int) -> None:
-    """Write the observations and masks of one row."""
-    game = games[row]
-    table = tables[0]
-    targets = max(
-        game.heroes.shape[0] + rec.NUM_CREEP_TARGETS + rec.structures_per_team(game),
-        table.num_items,
-    )
-    for agent in range(game.heroes.shape[0]):
-        observe_agent(game, table, agent, False, static.offsets, view.policy[row, agent])
-        if view.critic.shape[0] > 0:
-            observe_agent(game, table, agent, True, static.offsets, view.critic[row, agent])
-        write_mask(game, table, agent, static.templates, targets, view.mask[row, agent])
-        view.alive[row, agent] = game.units[agent].alive != 0
-
-
-@kernel
 def look_rows(games: Any, tables: Any, static: Static, view: View, first: int, last: int) -> None:
     """Write the observations and masks of rows `first .. last - 1`."""
+    table = tables[0]
+    agents = games[first].heroes.shape[0]
     for row in range(first, last):
-        look(games, tables, static, view, row)
+        for agent in range(agents):
+            out = view.policy[row, agent]
+            observe_agent(games[row], table, agent, False, static.offsets, out)
+    if view.critic.shape[0] > 0:
+        for row in range(first, last):
+            for agent in range(agents):
+                out = view.critic[row, agent]
+                observe_agent(games[row], table, agent, True, static.offsets, out)
+    targets = num_targets(games[first], table)
+    for row in range(first, last):
+        for agent in range(agents):
+            write_mask(games[row], table, agent, static.templates, targets, view.mask[row, agent])
+            view.alive[row, agent] = games[row].units[agent].alive != 0
 
 
 @kernel
@@ -211,20 +212,22 @@ def advance(
 ) -> None:
     """Step rows `first .. last - 1`; finished ones leave their last view in `final` and restart.
 
-    `state` is the bytes of `games`, uint8 `[N, S]`; `final_state` has the same shape, or `[0, S]` if
-    nobody asked for it.
+    `state` is the bytes of `games`, uint8 `[N, S]`; `final_state` has the same shape, or `[0, S]`
+    if nobody asked for it.
     """
-    measures = np.empty((2, games[first].heroes.shape[0], rewards.NUM_TERMS), np.float32)
-    for row in range(first, last):
-        play_row(games, tables, actions, scores, measures, row)
-        if scores.terminated[row] or scores.truncated[row]:
-            look(games, tables, static, final, row)
+    for start in range(first, last, CHUNK):
+        stop = min(last, start + CHUNK)
+        play_rows(games, tables, actions, scores, start, stop)
+        for row in range(start, stop):
+            if not (scores.terminated[row] or scores.truncated[row]):
+                continue
+            look_rows(games, tables, static, final, row, row + 1)
             if final_state.shape[0] > 0:
                 final_state[row] = state[row]
             write_metrics(games[row], tables[0], scores, row)
             seed = np.int64(mix(np.uint64(games[row].seed) + _GOLDEN) >> np.uint64(2))
             begin_episode(games, tables, static, row, seed)
-        look(games, tables, static, view, row)
+        look_rows(games, tables, static, view, start, stop)
 
 
 @kernel

@@ -39,8 +39,8 @@ class MobaDynamics:
             action: int64 `[B, A, 5]`.
 
         Returns:
-            The next states uint8 `[B, S]`, rewards float32 `[B, A]`, and the discount float32 `[B]`:
-            0 where the crystal has fallen, else 1.
+            The next states uint8 `[B, S]`, rewards float32 `[B, A]`, and the discount float32
+            `[B]`: 0 where the crystal has fallen, else 1.
 
         Raises:
             ValueError: If a shape or dtype is wrong, or a head has a value outside its range.
@@ -77,7 +77,7 @@ class MobaDynamics:
         return torch.from_numpy(following), torch.from_numpy(scores.reward), discount
 
     def observe(self, state: Tensor) -> Obs:
-        """Return what the agents of each game observe: the groups of the environment, `[B, A, ...]`.
+        """Return what the agents of each game observe: the environment's groups, `[B, A, ...]`.
 
         Args:
             state: uint8 `[B, S]`.

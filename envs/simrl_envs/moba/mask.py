@@ -1,9 +1,9 @@
 """What an agent may do: the action spec, the kernel that writes legal masks, and two readers of it.
 
-An action is `[button, move, skill_dir, skill_dist, target]`; which heads count depends on the button
-and, for skills, on how the hero's skill is aimed. Directions are in the agent's own frame (for red,
-turned by 180°). The meaning of the target head's values is `rules.target_of_slot`; for the button
-"buy" they are items.
+An action is `[button, move, skill_dir, skill_dist, target]`; which heads count depends on the
+button and, for skills, on how the hero's skill is aimed. Directions are in the agent's own frame
+(for red, turned by 180°). What a value of the target head names is `rules.target_of_slot`; for the
+button "buy" it is an item.
 """
 
 from typing import Any, Final
@@ -81,9 +81,14 @@ def mask_templates(tables: Tables) -> np.ndarray:
 
 
 @kernel
-def write_mask(
-    game: Any, table: Any, agent: int, templates: Any, num_targets: int, out: Any
-) -> None:
+def num_targets(game: Any, table: Any) -> int:
+    """Return the width of the target head (`GameShape.num_targets`)."""
+    slots = game.heroes.shape[0] + rec.NUM_CREEP_TARGETS + rec.structures_per_team(game)
+    return max(slots, table.num_items)
+
+
+@kernel
+def write_mask(game: Any, table: Any, agent: int, templates: Any, width: int, out: Any) -> None:
     """Write the legal mask of one agent into `out`, bool `[mask_size]`.
 
     Button "none" is legal always; a button that needs a target is legal only if it has one.
@@ -97,7 +102,7 @@ def write_mask(
     out[rec.BUTTON_RECALL] = can_recall(game, table, agent)
     first = game.heroes.shape[0] // 2
     slots = game.heroes.shape[0] + rec.NUM_CREEP_TARGETS + rec.structures_per_team(game)
-    row = _SINGLE + rec.BUTTON_ATTACK * num_targets
+    row = _SINGLE + rec.BUTTON_ATTACK * width
     for slot in range(first, slots):  # the slots before are the agent's own team
         unit = target_of_slot(game, agent, slot)
         if unit >= 0 and can_attack_unit(game, table, agent, unit):
@@ -110,14 +115,14 @@ def write_mask(
         if table.heroes[hero.hero].skills[skill].aim != rec.AIM_TARGET:
             out[button] = True
             continue
-        row = _SINGLE + button * num_targets
+        row = _SINGLE + button * width
         for slot in range(slots):
             unit = target_of_slot(game, agent, slot)
             if unit >= 0 and can_cast_at(game, table, agent, skill, unit):
                 out[row + slot] = True
                 out[button] = True
     if table.agent_buys:
-        row = _SINGLE + rec.BUTTON_BUY * num_targets
+        row = _SINGLE + rec.BUTTON_BUY * width
         for item in range(table.num_items):
             if can_buy(game, table, agent, item):
                 out[row + item] = True
@@ -125,19 +130,19 @@ def write_mask(
 
 
 @kernel
-def clean_actions(masks: Any, num_targets: int, actions: Any, out: Any) -> int:
+def clean_actions(masks: Any, width: int, actions: Any, out: Any) -> int:
     """Copy actions with the heads that do not count set to zero, and check those that do.
 
     Args:
         masks: bool `[N, A, mask_size]`.
-        num_targets: Width of the target head.
+        width: Width of the target head.
         actions: int64 `[N, A, 5]`, whatever a policy chose.
         out: int64 `[N, A, 5]`, what the rules are given.
 
     Returns:
         -1 if every action is legal, else the first illegal one as `row * A + agent`.
     """
-    used = _SINGLE + rec.NUM_BUTTONS * num_targets
+    used = _SINGLE + rec.NUM_BUTTONS * width
     for row in range(actions.shape[0]):
         for agent in range(actions.shape[1]):
             mask = masks[row, agent]
@@ -152,8 +157,8 @@ def clean_actions(masks: Any, num_targets: int, actions: Any, out: Any) -> int:
                 if head == rec.HEAD_DISTANCE:
                     size = rec.NUM_DISTANCES
                 elif head == rec.HEAD_TARGET:
-                    size = num_targets
-                    start = _SINGLE + button * num_targets
+                    size = width
+                    start = _SINGLE + button * width
                 value = 0
                 if mask[used + button * rec.NUM_HEADS + head]:
                     value = action[head]
@@ -165,20 +170,20 @@ def clean_actions(masks: Any, num_targets: int, actions: Any, out: Any) -> int:
 
 
 @kernel
-def zero_unused(games: Any, templates: Any, num_targets: int, actions: Any, out: Any) -> int:
+def zero_unused(games: Any, templates: Any, width: int, actions: Any, out: Any) -> int:
     """Copy actions with the heads that do not count set to zero, whether legal or not.
 
     Args:
         games: Game records `[N]`.
         templates: `mask_templates(tables)`.
-        num_targets: Width of the target head.
+        width: Width of the target head.
         actions: int64 `[N, A, 5]`.
         out: int64 `[N, A, 5]`.
 
     Returns:
         -1, or the first action with a value out of range as `row * A + agent`.
     """
-    used = _SINGLE + rec.NUM_BUTTONS * num_targets
+    used = _SINGLE + rec.NUM_BUTTONS * width
     for row in range(actions.shape[0]):
         for agent in range(actions.shape[1]):
             template = templates[games[row].heroes[agent].hero]
@@ -192,7 +197,7 @@ def zero_unused(games: Any, templates: Any, num_targets: int, actions: Any, out:
                 if head == rec.HEAD_DISTANCE:
                     size = rec.NUM_DISTANCES
                 elif head == rec.HEAD_TARGET:
-                    size = num_targets
+                    size = width
                 value = action[head]
                 if not template[used + button * rec.NUM_HEADS + head]:
                     value = 0
@@ -203,16 +208,16 @@ def zero_unused(games: Any, templates: Any, num_targets: int, actions: Any, out:
 
 
 @kernel
-def random_legal(masks: Any, num_targets: int, seed: Any, out: Any) -> None:
+def random_legal(masks: Any, width: int, seed: Any, out: Any) -> None:
     """Draw a legal action for each row: a button, then a value of each head that counts, uniformly.
 
     Args:
         masks: bool `[rows, mask_size]`.
-        num_targets: Width of the target head.
+        width: Width of the target head.
         seed: Any integer; the same seed and row give the same action for the same mask.
         out: int64 `[rows, 5]`; heads that do not count are 0.
     """
-    used = _SINGLE + rec.NUM_BUTTONS * num_targets
+    used = _SINGLE + rec.NUM_BUTTONS * width
     for row in range(masks.shape[0]):
         mask = masks[row]
         state = mix(np.uint64(seed) + np.uint64(row) * _GOLDEN)
@@ -224,8 +229,8 @@ def random_legal(masks: Any, num_targets: int, seed: Any, out: Any) -> None:
             if head == rec.HEAD_DISTANCE:
                 size = rec.NUM_DISTANCES
             elif head == rec.HEAD_TARGET:
-                size = num_targets
-                start = _SINGLE + button * num_targets
+                size = width
+                start = _SINGLE + button * width
             out[row, head] = 0
             if mask[used + button * rec.NUM_HEADS + head]:
                 state = mix(state + _GOLDEN)

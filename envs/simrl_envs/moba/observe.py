@@ -71,7 +71,7 @@ def _write_own(out: Any, at: int, game: Any, table: Any, agent: int, sign: Any) 
         out[at + 1] = clip(unit.hp / unit.max_hp)
         out[at + 2] = soft(unit.hp, 2000)
     out[at + 3] = clip(hero.mana / max(_ONE, hero.max_mana))
-    out[at + 4] = soft(hero.mana, 500)
+    out[at + 4] = soft(max(np.float32(0.0), hero.mana), 500)
     out[at + 5] = np.float32(hero.level) / np.float32(rec.MAX_LEVEL)
     low = table.xp_to_level[hero.level - 1]
     high = table.xp_to_level[hero.level]
