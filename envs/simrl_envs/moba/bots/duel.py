@@ -27,6 +27,8 @@ from simrl_envs.moba.rules.kernel import kernel
 from simrl_envs.moba.rules.predicates import can_cast, skill_mana
 
 SKILLS_READY: Final = 0.6  # share of an enemy's skills that is taken to be ready
+CREEPS_JOIN: Final = 0.5  # share of the creeps around that join a fight of heroes
+CREEPS_AT: Final = 7.0  # around: within this distance [m]
 SOONEST: Final = 0.3  # no fight ends before this many seconds
 LONGEST: Final = 60.0  # nor does a longer one tell us anything
 
@@ -111,6 +113,8 @@ def kill_time(game: Any, table: Any, seat: int, foe: int) -> float:
     if game.heroes[foe].shield_until > game.tick:
         left += game.heroes[foe].shield
     rate = attack_rate(game, table, seat, foe) + own_tower_rate(game, table, seat, foe)
+    creeps = allied_creeps_near(game, team_of(game, seat), foe, CREEPS_AT)
+    rate += CREEPS_JOIN * creeps * creep_rate(game, table, foe)
     return min(max(left / rate, SOONEST), LONGEST)
 
 
@@ -121,7 +125,7 @@ def death_time(game: Any, table: Any, seat: int, foe: int) -> float:
     if game.heroes[seat].shield_until > game.tick:
         left += game.heroes[seat].shield
     rate = attack_rate(game, table, foe, seat) + tower_rate(game, table, seat, 1.5)
-    rate += 0.6 * seen_creeps_near(game, seat, 7.0) * creep_rate(game, table, seat)
+    rate += CREEPS_JOIN * seen_creeps_near(game, seat, CREEPS_AT) * creep_rate(game, table, seat)
     return min(max(left / rate, SOONEST), LONGEST)
 
 

@@ -61,7 +61,7 @@ LOW: Final = 0.28  # share of hit points at which it goes home
 HURT: Final = 0.45  # goes home below this unless it stands well against the enemy
 BARELY: Final = 0.15  # the same while no enemy hero lives
 FLEE_ODDS: Final = 0.55  # flees a duel that stands below this
-TRADE_ODDS: Final = 1.05  # trades above this
+TRADE_ODDS: Final = 0.9  # trades above this
 CHASE_ODDS: Final = 1.5  # chases above this
 SURE: Final = 2.2  # seconds in which a kill is sure enough to dive for it
 RANGED: Final = 4.0  # attack ranges above this keep their distance [m]
@@ -265,7 +265,7 @@ def last_hit(game: Any, table: Any, seat: int, action: Any) -> bool:
 def farm(game: Any, table: Any, seat: int, action: Any) -> bool:
     """Wear down a creep in reach, sparing the nearly ripe; tell whether any was there."""
     hero = game.heroes[seat]
-    reach = hero.attack_range + 1.5
+    reach = hero.attack_range + 3.0
     nearest = NOBODY
     for index in range(NUM_CREEP_TARGETS):
         creep = hero.creep_slots[index]
@@ -320,7 +320,7 @@ def finish(game: Any, table: Any, seat: int, foe: int, action: Any) -> bool:
 def keep_distance(game: Any, table: Any, seat: int, standing: float) -> float:
     """Return how far behind the wave to walk [m], farther the worse a duel stands."""
     near = max(game.heroes[seat].attack_range - 2.5, 1.0)
-    return near if standing > 0.8 else near + 4.0
+    return near if standing > FLEE_ODDS else near + 4.0
 
 
 @kernel
