@@ -57,11 +57,11 @@ from simrl_envs.moba.rules.kernel import kernel
 from simrl_envs.moba.rules.predicates import can_act, can_buy, can_cast, can_recall
 
 AWARE: Final = 14.0  # minds enemy heroes this near [m]
-LOW: Final = 0.28  # share of hit points at which it goes home
-HURT: Final = 0.45  # goes home below this unless it stands well against the enemy
+LOW: Final = 0.22  # share of hit points at which it goes home
+HURT: Final = 0.36  # goes home below this unless it stands well against the enemy
 BARELY: Final = 0.15  # the same while no enemy hero lives
-FLEE_ODDS: Final = 0.55  # flees a duel that stands below this
-TRADE_ODDS: Final = 0.9  # trades above this
+FLEE_ODDS: Final = 0.45  # flees a duel that stands below this
+TRADE_ODDS: Final = 0.8  # trades above this
 CHASE_ODDS: Final = 1.5  # chases above this
 SURE: Final = 2.2  # seconds in which a kill is sure enough to dive for it
 RANGED: Final = 4.0  # attack ranges above this keep their distance [m]
