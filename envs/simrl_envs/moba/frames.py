@@ -55,7 +55,13 @@ def play_back(replay: Replay) -> Playback:
     history[0] = env.games.view(np.uint8)
     actions = torch.from_numpy(np.ascontiguousarray(replay.actions, np.int64))
     for t, action in enumerate(actions):
-        timestep = env.step(action[None])
+        try:
+            timestep = env.step(action[None])
+        except ValueError as error:
+            raise ValueError(
+                f"decision {t} of the replay is not legal, so it was recorded with other rules "
+                f"or data: {error}"
+            ) from error
         history[t + 1] = env.games.view(np.uint8)
         if timestep.done[0]:  # the environment has begun the next episode already
             history[t + 1] = timestep.final_obs["state"][0].numpy()

@@ -43,7 +43,7 @@ DARK: Final = (10, 14, 18)
 def draw_units(
     canvas: Canvas, game: Any, tables: Tables, seen: np.ndarray, team: int | None
 ) -> None:
-    """Draw everything that stands or flies: zones lowest, then relics, units, projectiles."""
+    """Draw what stands or flies: zones lowest, then relics, units, projectiles, heroes."""
     sight = sight_radii(tables)
     _draw_zones(canvas, game, tables, sight, team)
     _draw_relics(canvas, game, tables)
@@ -52,11 +52,11 @@ def draw_units(
     for unit in np.flatnonzero(seen)[::-1].tolist():
         if unit >= len(game["heroes"]):
             _draw_unit(canvas, units[unit])
+    _draw_projectiles(canvas, game, sight, team)
     bits = status_bits(game)
     for hero, place in hero_places(canvas, game, seen).items():
         _draw_hero(canvas, place, int(units[hero]["team"]))
         _draw_marks(canvas, game, hero, place, int(bits[hero]), tables)
-    _draw_projectiles(canvas, game, sight, team)
 
 
 def draw_labels(canvas: Canvas, game: Any, tables: Tables, seen: np.ndarray) -> None:

@@ -123,3 +123,11 @@ def test_seen_by(game):
 def test_words():
     assert clock(0) == "0:00" and clock(359.9) == "5:59" and clock(600) == "10:00"
     assert initials(("orrin", "brakka", "orla")) == ["Orr", "Br", "Orl"]
+
+
+def test_enemies_on_one_spot_stand_apart(game, tables):
+    game["units"]["x"][:2], game["units"]["y"][:2] = 0, 10
+    image = render(game, tables)
+    # Discs of 11 pixels are drawn 20.9 pixels apart: 1.3 m to the left and to the right.
+    assert is_near(pixel(image, -1.3, 9.1), palette.TEAM[0])
+    assert is_near(pixel(image, 1.3, 9.1), palette.TEAM[1])

@@ -376,6 +376,6 @@ function drawField(frame, share, view, fog, snap) {
   drawZones(frame, share, fog);
   drawHunts(frame, share, fog);
   drawCreeps(frame, share, fog);
-  drawHeroes(frame, share, fog);
   drawShots(frame, share, fog);
+  drawHeroes(frame, share, fog);
 }
