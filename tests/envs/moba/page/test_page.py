@@ -122,7 +122,7 @@ def test_a_replay_of_another_game_is_refused(played):
         play_back(dataclasses.replace(played[0], config={"colour": 1}))
     actions = played[0].actions.copy()
     actions[7, 1, 0] = 7  # nobody may buy by button here
-    with pytest.raises(ValueError, match="decision 7 of the replay .* other rules"):
+    with pytest.raises(ValueError, match=r"decision 7 of the replay .* other rules"):
         play_back(dataclasses.replace(played[0], actions=actions))
 
 
