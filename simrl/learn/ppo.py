@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ from simrl.learn.schedules import ScheduleKind, scheduled
 from simrl.nn.actor_critic import ActorCritic
 from simrl.nn.plain import PlainNet
 from simrl.rollout.buffer import RolloutBuffer
+from simrl.rollout.threads import choose_threads, torch_threads
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class PPOConfig:
     """Learn values in units of each group's running deviation of returns (PopArt)."""
     adam_epsilon: float = 1e-5
     """Term that keeps Adam's division finite."""
+    threads: int | None = None
+    """Torch threads while learning; None chooses by the size of a minibatch and of the net."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -76,6 +79,10 @@ class PPOConfig:
                 raise ValueError(f"{name} must be within 0 and 1, got {getattr(self, name)}")
         if self.dual_clip is not None and self.dual_clip <= 1.0:
             raise ValueError(f"dual_clip must be above 1, got {self.dual_clip}")
+
+
+WORK_FOR_THREADS = 50_000_000
+"""Samples x weights of a minibatch from which a second torch thread pays."""
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -135,15 +142,10 @@ class PPOLearner:
         )
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        batch = self.prepare(buffer)
-        figures: list[Mapping[str, Tensor | float]] = []
-        for minibatch in self._minibatches(batch):
-            parts = self._gradient(minibatch, entropy_coef)
-            figures.append(parts)
-            if config.target_kl is not None and float(parts["approx_kl"]) > 1.5 * config.target_kl:
-                break
-            self.optimiser.step()
-        self.net.update_normaliser(buffer.obs)
+        with torch_threads(config.threads or self._num_threads()):
+            batch = self.prepare(buffer)
+            figures = self._passes(batch, entropy_coef)
+            self.net.update_normaliser(buffer.obs)
         self.updates += 1
         return self._metrics(figures, batch, rate, entropy_coef)
 
@@ -211,9 +213,24 @@ class PPOLearner:
         self.generator.set_state(state["generator"].cpu())
         self.updates = int(state["updates"])
 
-    def _minibatches(self, batch: Batch) -> Iterator[Minibatch]:
-        for _ in range(self.config.epochs):
-            yield from batch.minibatches(self.config.minibatch_size, self.generator)
+    def _num_threads(self) -> int:
+        """Return one thread for little work: on busy cores a barrier can be dearer than the work."""
+        work = self.config.minibatch_size * sum(p.numel() for p in self.net.parameters())
+        return choose_threads(self.config.minibatch_size) if work >= WORK_FOR_THREADS else 1
+
+    def _passes(self, batch: Batch, entropy_coef: float) -> list[Mapping[str, Tensor | float]]:
+        """Go over the batch `epochs` times; return the figures of each minibatch."""
+        config = self.config
+        limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
+        figures: list[Mapping[str, Tensor | float]] = []
+        for _ in range(config.epochs):
+            for minibatch in batch.minibatches(config.minibatch_size, self.generator):
+                parts = self._gradient(minibatch, entropy_coef)
+                figures.append(parts)
+                if config.target_kl is not None and float(parts["approx_kl"]) > limit:
+                    return figures
+                self.optimiser.step()
+        return figures
 
     def _gradient(self, minibatch: Minibatch, entropy_coef: float) -> dict[str, Tensor | float]:
         """Set the clipped gradients of a minibatch's loss; return its parts and their norm."""

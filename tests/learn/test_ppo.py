@@ -130,7 +130,7 @@ def test_loss_against_finite_differences_in_float64():
         sides = []
         for sign in (1, -1):
             flat[index] += sign * step
-            sides.append(float(learner.loss(minibatch, 0.02)[0]))
+            sides.append(learner.loss(minibatch, 0.02)[0].item())
             flat[index] -= sign * step
         slope = (sides[0] - sides[1]) / (2 * step)
         assert slope == pytest.approx(float(grad.view(-1)[index]), rel=1e-5, abs=1e-8)
