@@ -24,6 +24,7 @@ from simrl.rollout.observers import EpisodeStats, NanGuard
 from simrl.rollout.seating import Seating
 from simrl.runs.config import CONFIG_FILE, TrainConfig, is_run, run_config, save_config
 from simrl.runs.evaluation import EvaluationHook
+from simrl.runs.machine import save_machine
 from simrl.selfplay.league import LEARNER, League, LeagueConfig
 
 EPISODE_WINDOW = 200
@@ -94,6 +95,7 @@ def start_run(config: TrainConfig, folder: Path | str) -> Run:
         )
     run = build_run(config, folder)
     save_config(config, folder / CONFIG_FILE)
+    save_machine(folder)
     _open_writer(run)
     if run.league is not None:
         run.league.update(0, run.loop.learner.net.state_dict())

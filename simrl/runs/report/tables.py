@@ -69,7 +69,7 @@ def payoff_table(payoff: Payoff) -> str:
         f"<th><span>{html.escape(player_label(n))}</span></th>" for n in columns
     )
     if star:
-        head = f"<th></th><th>{html.escape(player_label(columns[0]))} wins</th>"
+        head = f"<th></th><th>{html.escape(player_label(columns[0]))} wins against</th>"
         body = [
             f"<tr><th>{html.escape(player_label(row))}</th>{_cell(payoff, columns[0], row)}</tr>"
             for row in rows
@@ -81,8 +81,10 @@ def payoff_table(payoff: Payoff) -> str:
             + "</tr>"
             for row in rows
         ]
+    kind = "heat star" if star else "heat"
     return (
-        f'<table class="heat"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+        f'<table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table>"
     )
 
 
