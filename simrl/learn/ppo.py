@@ -214,7 +214,7 @@ class PPOLearner:
         self.updates = int(state["updates"])
 
     def _num_threads(self) -> int:
-        """Return one thread for little work: on busy cores a barrier can be dearer than the work."""
+        """Return 1 for little work: on busy cores a barrier can be dearer than what it divides."""
         work = self.config.minibatch_size * sum(p.numel() for p in self.net.parameters())
         return choose_threads(self.config.minibatch_size) if work >= WORK_FOR_THREADS else 1
 
