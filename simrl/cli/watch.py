@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from simrl.core.files import write_atomic
 from simrl.core.plugins import env_plugin, make_config
 from simrl.core.replay import Replay, load_replay
 from simrl.rollout.video import write_gif, write_mp4
@@ -68,8 +70,7 @@ def watch(config: WatchConfig, say: Callable[[str], None] = print) -> None:
             if target:
                 say(f"{target}: {write_video(replay, target, config)} frames")
     if config.html:
-        config.html.parent.mkdir(parents=True, exist_ok=True)
-        config.html.write_text(page_of(replay), encoding="utf-8")
+        write_atomic(config.html, page_of(replay))
         say(f"{config.html}: open it in a browser")
     if not (config.mp4 or config.gif or config.html):
         serve(page_of(replay), path.name, config, say)
@@ -129,7 +130,8 @@ def serve(page: str, title: str, config: WatchConfig, say: Callable[[str], None]
         address = f"http://{HOST}:{server.server_port}/"
         say(f"{title}: {address} (Ctrl-C ends)")
         if config.browser:
-            webbrowser.open(address)
+            # A browser for the terminal would block: the page must be served meanwhile.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
             server.serve_forever()
         except KeyboardInterrupt:
