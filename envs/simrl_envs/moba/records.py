@@ -403,8 +403,9 @@ def game_dtype(shape: GameShape) -> np.dtype[Any]:
     Fields beside the unit, hero, projectile and zone arrays: `rng` (32-bit state in an int64),
     `seed`, `tick`, `wave` (waves spawned so far), `next_wave` (tick), `winner` (team, −1 none),
     `done` (RUNNING, TERMINATED, TRUNCATED), `relic_ready[2]` (tick from which the relic is there),
-    `creep_top[team, lane]`, `fallen[team]` (structures lost), `shots[team]` and `areas[team]`
-    (one past the last live projectile and zone of the team's half: stop iterating there).
+    `creep_top[team, lane]`, `fallen[team]` (structures lost), `shots[team]` and `areas[team]` (how
+    far into the team's half live projectiles and zones may stand: with `half` the length of a half,
+    iterate over `team * half .. team * half + shots[team] - 1`).
 
     Args:
         shape: Sizes of the game.

@@ -126,7 +126,7 @@ def dodge(game: Any, table: Any, seat: int, dither: float, action: Any) -> bool:
     enemy = 1 - team_of(game, seat)
     me = game.units[seat]
     half = game.zones.shape[0] // 2
-    for index in range(enemy * half, max(game.areas[enemy], enemy * half)):
+    for index in range(enemy * half, enemy * half + game.areas[enemy]):
         zone = game.zones[index]
         if zone.alive == 0 or zone.follow >= 0:
             continue
@@ -136,7 +136,7 @@ def dodge(game: Any, table: Any, seat: int, dither: float, action: Any) -> bool:
             order_move(game, seat, me.x + 3.0 * dx, me.y + 3.0 * dy, dither, action)
             return action[0] != 0
     half = game.projectiles.shape[0] // 2
-    for index in range(enemy * half, max(game.shots[enemy], enemy * half)):
+    for index in range(enemy * half, enemy * half + game.shots[enemy]):
         shot = game.projectiles[index]
         if shot.alive == 0 or shot.skill < 0 or shot.target >= 0:
             continue
@@ -216,7 +216,10 @@ def fetch_relic(game: Any, table: Any, seat: int, dither: float, action: Any) ->
     """Walk to a healing relic when hurt and one is ready near by; tell whether so."""
     if hp_fraction(game, seat) > 0.6 or enemies_alive(game, seat) == 0:
         return False
-    for index in range(table.num_relics):
+    last = table.num_relics - 1
+    for order in range(table.num_relics):
+        # In the own frame's order, so that both sides choose alike.
+        index = order if team_of(game, seat) == BLUE else last - order
         if game.relic_ready[index] > game.tick + 30:
             continue
         x, y = table.relics[index, 0], table.relics[index, 1]
