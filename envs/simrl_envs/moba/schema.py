@@ -44,7 +44,7 @@ def read(table: Any, fields: Mapping[str, Field], where: str) -> dict[str, Any]:
     Args:
         table: A table as `tomllib` read it.
         fields: The keys that it may have.
-        where: File and path of the table, as the error shall name it (`heroes.toml: vela`).
+        where: File, or file and path of the table (`heroes.toml: orrin`), as an error names it.
 
     Raises:
         ValueError: If a key is unknown or missing, or a value has a wrong type, range or name.
@@ -53,13 +53,13 @@ def read(table: Any, fields: Mapping[str, Field], where: str) -> dict[str, Any]:
         raise ValueError(f"{where}: expected a table, got {table!r}")
     for key in table:
         if key not in fields:
-            raise ValueError(f"{where}.{key}: unknown key; the keys are {', '.join(fields)}")
+            raise ValueError(f"{_join(where, key)}: unknown key; the keys are {', '.join(fields)}")
     values = {}
     for key, field in fields.items():
         if key in table:
-            values[key] = read_value(table[key], field, f"{where}.{key}")
+            values[key] = read_value(table[key], field, _join(where, key))
         elif field.default is None:
-            raise ValueError(f"{where}.{key}: missing; it must be {_describe(field)}")
+            raise ValueError(f"{_join(where, key)}: missing; it must be {_describe(field)}")
         elif field.kind == "choice":
             values[key] = field.choices.index(field.default)
         else:
@@ -92,6 +92,11 @@ def read_value(value: Any, field: Field, where: str) -> Any:
     if isinstance(value, int | float) and not field.low <= value <= field.high:
         raise ValueError(f"{where}: expected {_describe(field)}, got {value!r}")
     return value
+
+
+def _join(where: str, key: str) -> str:
+    """Return the path of a key: `rules.toml: dt`, `heroes.toml: orrin.hp`."""
+    return f"{where}.{key}" if ": " in where else f"{where}: {key}"
 
 
 def _read_choice(value: Any, field: Field, where: str) -> int:
