@@ -91,7 +91,7 @@ class Scores(NamedTuple):
 @kernel
 def row_seed(seed: Any, row: int) -> int:
     """Derive the seed of a row's first episode, below 2**62, so that no row depends on another."""
-    return np.int64(mix(mix(np.uint64(seed)) + np.uint64(row + 1) * _GOLDEN) >> np.uint64(2))
+    return int(mix(mix(np.uint64(seed)) + np.uint64(row + 1) * _GOLDEN) >> np.uint64(2))
 
 
 @kernel
@@ -126,8 +126,10 @@ def reset_rows(games: Any, tables: Any, static: Static, seed: int) -> None:
 
 
 @kernel
-def look_rows(games: Any, tables: Any, static: Static, view: View, first: int, last: int) -> None:
-    """Write the observations and masks of rows `first .. last - 1`."""
+def observe_rows(
+    games: Any, tables: Any, static: Static, view: View, first: int, last: int
+) -> None:
+    """Write the observations of rows `first .. last - 1`."""
     table = tables[0]
     agents = games[first].heroes.shape[0]
     for row in range(first, last):
@@ -139,11 +141,24 @@ def look_rows(games: Any, tables: Any, static: Static, view: View, first: int, l
             for agent in range(agents):
                 out = view.critic[row, agent]
                 observe_agent(games[row], table, agent, True, static.offsets, out)
-    targets = num_targets(games[first], table)
+
+
+@kernel
+def mask_rows(games: Any, tables: Any, static: Static, view: View, first: int, last: int) -> None:
+    """Write the masks and the flags of life of rows `first .. last - 1`."""
+    table = tables[0]
+    width = num_targets(games[first], table)
     for row in range(first, last):
-        for agent in range(agents):
-            write_mask(games[row], table, agent, static.templates, targets, view.mask[row, agent])
+        for agent in range(games[row].heroes.shape[0]):
+            write_mask(games[row], table, agent, static.templates, width, view.mask[row, agent])
             view.alive[row, agent] = games[row].units[agent].alive != 0
+
+
+@kernel
+def look_rows(games: Any, tables: Any, static: Static, view: View, first: int, last: int) -> None:
+    """Write all that agents are shown of rows `first .. last - 1`."""
+    observe_rows(games, tables, static, view, first, last)
+    mask_rows(games, tables, static, view, first, last)
 
 
 @kernel
@@ -225,7 +240,7 @@ def advance(
             if final_state.shape[0] > 0:
                 final_state[row] = state[row]
             write_metrics(games[row], tables[0], scores, row)
-            seed = np.int64(mix(np.uint64(games[row].seed) + _GOLDEN) >> np.uint64(2))
+            seed = int(mix(np.uint64(games[row].seed) + _GOLDEN) >> np.uint64(2))
             begin_episode(games, tables, static, row, seed)
         look_rows(games, tables, static, view, start, stop)
 
@@ -235,7 +250,7 @@ def write_metrics(game: Any, table: Any, scores: Scores, row: int) -> None:
     """Write the figures of an episode that has ended."""
     agents = game.heroes.shape[0]
     for agent in range(agents):
-        team = np.int64(game.units[agent].team)
+        team = int(game.units[agent].team)
         hero = game.heroes[agent]
         out = scores.agent_metrics[:, row, agent]
         out[0] = 0.0

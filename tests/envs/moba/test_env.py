@@ -289,9 +289,9 @@ def test_outcomes_and_minutes_are_reported_at_the_time_limit():
 
 
 def test_slices_cover_every_row_once():
-    from simrl_envs.moba.slices import MIN_ROWS, SlicePool
+    from simrl_envs.moba.slices import SLICE_ROWS, SlicePool
 
-    for threads, rows in itertools.product((1, 2, 3), (1, MIN_ROWS, 2 * MIN_ROWS + 1, 500)):
+    for threads, rows in itertools.product((1, 2, 3), (1, SLICE_ROWS, 2 * SLICE_ROWS + 1, 500)):
         seen = np.zeros(rows, np.int64)
 
         def count(first, last, seen=seen):
