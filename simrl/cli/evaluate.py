@@ -120,7 +120,7 @@ def score_table(name: str, result: Evaluation, spec: EnvSpec) -> Table:
     alone = result.scores[0].opponent is None
     length = "minutes" if spec.step_seconds > 0 else "steps"
     table = Table(title=f"{name} in {spec.id}, {result.scores[0].games} games each")
-    columns = ["mean return (95 %)"] if alone else ["won-drawn-lost", "win rate (95 %)"]
+    columns = ["mean return (95 %)"] if alone else ["W-D-L", "win rate (95 %)"]
     if not alone:
         table.add_column("opponent")
     for column in (*columns, length, "act ms p50, p99"):

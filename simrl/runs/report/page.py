@@ -115,7 +115,7 @@ def _tiles(record: RunRecord) -> str:
         steps, minutes = record.metrics[-1]["step"], record.last("time/minutes") or 0.0
         speed = f"{steps / (60.0 * minutes):,.0f} per second" if minutes > 0 else ""
         tiles.append(
-            ("agent-steps", short_number(round(steps, -4) if steps > 1e6 else steps), speed)
+            ("agent-steps", short_number(round(steps, -4)) if steps > 1e6 else f"{steps:,}", speed)
         )
         tiles.append(("training", f"{minutes:.1f} min", f"{len(record.metrics):,} updates"))
         shares = [record.mean(f"time/{name}_share") or 0.0 for name in ("env", "act", "learn")]
@@ -173,8 +173,10 @@ def _curves(record: RunRecord) -> str:
 
 
 def _league(record: RunRecord) -> str:
-    if record.payoff is None or len(record.payoff.names) < 2:
+    if record.payoff is None:
         return ""
+    if not (record.payoff.wins.any() or record.payoff.draws.any()):
+        return "<h2>League</h2><p>No game against an opponent has ended yet.</p>"
     return (
         "<h2>League</h2><p>Win rates in training games, a draw counted as half a win, with 95 % "
         "Wilson intervals; point at a cell for its number of games.</p>"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simrl.core.plugins import EnvPlugin
+from simrl.learn.checkpoint import Checkpoints
 from simrl.runs.config import TrainConfig
 from simrl.runs.report import page as page_module
 from simrl.runs.report import read_run, write_report
@@ -186,6 +187,12 @@ def test_a_square_table_for_a_tournament_and_a_column_for_a_league():
     for name in ("x", "y", "z"):
         league.record("learner", name, 1, games=3)
     assert payoff_table(league).count("<td") == 3
+
+
+def test_a_league_without_games_says_so(run_folder):
+    empty = {"payoff": Payoff(["learner"]).state_dict(), "skill": {}}
+    Checkpoints(run_folder / "checkpoints").save(400_000, {"parts": {"league": empty}})
+    assert "No game against an opponent has ended yet" in write_report(run_folder).read_text()
 
 
 def test_short_texts():
