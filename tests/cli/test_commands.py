@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from simrl.cli import COMMANDS
-from simrl.cli.players import parse_options, split_names
+from simrl.cli.players import parse_options, split_names, stage_for
 from simrl.core.replay import load_replay
+from simrl.runs.config import TrainConfig, save_config
 
 
 @pytest.fixture
@@ -237,3 +238,11 @@ def test_options_and_lists():
     with pytest.raises(ValueError, match="not YAML"):
         parse_options(["a=[1"])
     assert split_names("a, b,,a") == ["a", "b"]
+
+
+def test_options_given_replace_those_of_the_run(tmp_path):
+    config = TrainConfig(env="rock-paper-scissors", env_options={"rounds": 3})
+    save_config(config, tmp_path / "config.yaml")
+    assert stage_for([f"{tmp_path}@newest"], None, []).options == {"rounds": 3}
+    stage = stage_for(["random", str(tmp_path)], None, ["rounds=5"])
+    assert (stage.env, stage.options) == ("rock-paper-scissors", {"rounds": 5})
