@@ -1,1 +1,7 @@
 """The environments that ship with simrl: one folder for each family."""
+
+from pathlib import Path
+
+from simrl_envs.kernel_cache import drop_stale
+
+drop_stale(Path(__file__).parent)
