@@ -32,6 +32,25 @@ class Minibatch:
     returns: Tensor
     """Targets of the values `[R, V]`."""
 
+    def share(self, index: int, count: int) -> Minibatch:
+        """Return share `index` of `count`: whole sequences, as equal in number as possible."""
+        num_steps, columns = self.episode_start.shape
+        part = slice(columns * index // count, columns * (index + 1) // count)
+
+        def rows(value: Tensor) -> Tensor:
+            return value.unflatten(0, (num_steps, columns))[:, part].flatten(0, 1)
+
+        return Minibatch(
+            obs={name: value[:, part] for name, value in self.obs.items()},
+            start_state={name: value[part] for name, value in self.start_state.items()},
+            episode_start=self.episode_start[:, part],
+            action=rows(self.action),
+            log_prob=rows(self.log_prob),
+            value=rows(self.value),
+            advantage=rows(self.advantage),
+            returns=rows(self.returns),
+        )
+
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor by name, for saving."""
         result = {f"obs/{name}": value for name, value in self.obs.items()}

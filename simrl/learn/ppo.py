@@ -16,10 +16,11 @@ from simrl.learn.batch import Batch, Minibatch
 from simrl.learn.explicit import ExplicitGradient
 from simrl.learn.returns import gae, grouped_rewards, next_values
 from simrl.learn.schedules import ScheduleKind, scheduled
+from simrl.learn.shards import ShardedGradient
 from simrl.nn.actor_critic import ActorCritic
 from simrl.nn.plain import PlainNet
 from simrl.rollout.buffer import RolloutBuffer
-from simrl.rollout.threads import choose_threads, torch_threads
+from simrl.rollout.threads import torch_threads, usable_cores
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class PPOConfig:
     adam_epsilon: float = 1e-5
     """Term that keeps Adam's division finite."""
     threads: int | None = None
-    """Torch threads while learning; None chooses by the size of a minibatch and of the net."""
+    """Threads that share each minibatch; None takes the machine's cores where the work is worth it.
+    The same seed gives the same bits on the same number of threads."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -82,7 +84,7 @@ class PPOConfig:
 
 
 WORK_FOR_THREADS = 50_000_000
-"""Samples x weights of a minibatch from which a second torch thread pays."""
+"""Samples x weights of a minibatch from which a second thread pays."""
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -118,6 +120,7 @@ class PPOLearner:
             eps=self.config.adam_epsilon,
             fused=True,
         )
+        self.sharded = ShardedGradient(net, self._num_threads())
         groups = net.spec.value_groups
         for name in self.config.value_group_weights:
             if name not in groups:
@@ -142,7 +145,7 @@ class PPOLearner:
         )
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        with torch_threads(config.threads or self._num_threads()):
+        with torch_threads(1):
             batch = self.prepare(buffer)
             figures = self._passes(batch, entropy_coef)
             self.net.update_normaliser(buffer.obs)
@@ -214,9 +217,13 @@ class PPOLearner:
         self.updates = int(state["updates"])
 
     def _num_threads(self) -> int:
-        """Return 1 for little work: on busy cores a barrier can be dearer than what it divides."""
+        """Return 1 where there is little to share, or a GPU does the work."""
+        if self.device.type != "cpu":
+            return 1
+        if self.config.threads is not None:
+            return self.config.threads
         work = self.config.minibatch_size * sum(p.numel() for p in self.net.parameters())
-        return choose_threads(self.config.minibatch_size) if work >= WORK_FOR_THREADS else 1
+        return usable_cores() if work >= WORK_FOR_THREADS else 1
 
     def _passes(self, batch: Batch, entropy_coef: float) -> list[Mapping[str, Tensor | float]]:
         """Go over the batch `epochs` times; return the figures of each minibatch."""
@@ -249,10 +256,7 @@ class PPOLearner:
             )
             parts["grad_norm"] = self.explicit.clip_norm(limit)
         else:
-            loss, tensors = self.loss(minibatch, entropy_coef)
-            parts |= tensors
-            self.net.zero_grad(set_to_none=True)
-            loss.backward()
+            parts |= self.sharded.fill(minibatch, lambda part: self.loss(part, entropy_coef))
             norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
             parts["grad_norm"] = norm.detach()
         # A loss that is not finite has a gradient that is not; one look covers both.

@@ -226,3 +226,20 @@ def test_wrong_options_name_the_valid_choices():
         PPOConfig(dual_clip=0.5)
     with pytest.raises(ValueError, match="constant, linear"):
         make_learner(learning_rate_schedule="cosine").update(make_buffer(make_learner().net))
+
+
+@pytest.mark.parametrize("net", [{"recurrent": "lstm"}, {"critic": "privileged"}])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_shares_of_a_minibatch_add_up_to_its_gradient(net, threads):
+    learner = make_learner(net=net, threads=1, max_grad_norm=None)
+    learner.explicit = None
+    batch = learner.prepare(make_buffer(learner.net, steps=5, lanes=7))  # 7 lanes: unequal shares
+    minibatch = next(batch.minibatches(99, torch.Generator().manual_seed(1)))
+    whole = learner._gradient(minibatch, 0.02)
+    expected = [parameter.grad.clone() for parameter in learner.net.parameters()]
+    learner.sharded.threads = threads
+    shared = learner._gradient(minibatch, 0.02)
+    for parameter, grad in zip(learner.net.parameters(), expected, strict=True):
+        assert torch.allclose(parameter.grad, grad, atol=1e-6)
+    for name, value in whole.items():
+        assert float(shared[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-6)
