@@ -11,7 +11,6 @@ from simrl_envs.moba.bots.orders import dither_of, order_attack, order_move, ord
 from simrl_envs.moba.bots.senses import (
     NOBODY,
     allied_creeps_near,
-    distance_squared,
     front_creep,
     gap,
     lane_of,
@@ -22,6 +21,7 @@ from simrl_envs.moba.bots.senses import (
     team_of,
 )
 from simrl_envs.moba.records import BLUE, KIND_TOWER, structure_begin
+from simrl_envs.moba.rules.geometry import distance_squared
 from simrl_envs.moba.rules.kernel import kernel
 from simrl_envs.moba.rules.predicates import can_act
 

@@ -25,7 +25,6 @@ from simrl_envs.moba.bots.orders import (
 )
 from simrl_envs.moba.bots.senses import (
     NOBODY,
-    distance_squared,
     enemies_alive,
     gap,
     hp_fraction,
@@ -53,12 +52,15 @@ from simrl_envs.moba.records import (
     NUM_SKILLS,
 )
 from simrl_envs.moba.rules.effects import structure_factor
+from simrl_envs.moba.rules.geometry import distance_squared
 from simrl_envs.moba.rules.kernel import kernel
 from simrl_envs.moba.rules.predicates import can_act, can_buy, can_cast, can_recall
 
 AWARE: Final = 14.0  # minds enemy heroes this near [m]
 LOW: Final = 0.22  # share of hit points at which it goes home
 HURT: Final = 0.36  # goes home below this unless it stands well against the enemy
+RICH: Final = 1.5  # goes shopping with so many times the price of its next item
+SHOPS: Final = 0.75  # but only below this share of hit points, so that the way pays twice
 BARELY: Final = 0.15  # the same while no enemy hero lives
 FLEE_ODDS: Final = 0.45  # flees a duel that stands below this
 TRADE_ODDS: Final = 0.8  # trades above this
@@ -197,6 +199,16 @@ def go_home(game: Any, table: Any, seat: int, foe: int, dither: float, action: A
 
 
 @kernel
+def is_rich(game: Any, table: Any, seat: int) -> bool:
+    """Tell whether the purse holds well over the price of the next item of the hero's build."""
+    hero = game.heroes[seat]
+    kind = table.heroes[hero.hero]
+    if hero.num_items >= kind.num_build:
+        return False
+    return hero.gold > RICH * table.items[kind.build[hero.num_items]].price
+
+
+@kernel
 def wants_home(game: Any, table: Any, seat: int, foe: int, standing: float) -> bool:
     """Tell whether hit points, or mana and hit points together, are too low to stay.
 
@@ -207,6 +219,8 @@ def wants_home(game: Any, table: Any, seat: int, foe: int, standing: float) -> b
         return share < BARELY
     mana = game.heroes[seat].mana / game.heroes[seat].max_mana
     if share < LOW or (share < 0.5 and mana < 0.2):
+        return True
+    if foe == NOBODY and share < SHOPS and is_rich(game, table, seat):
         return True
     return share < HURT and (foe == NOBODY or standing < TRADE_ODDS)
 

@@ -79,7 +79,8 @@ def direction_of(dx: float, dy: float, team: int, dither: float) -> int:
         dither: In [0, 1); `ROUNDED` gives the nearest direction.
     """
     sign = 1.0 if team == 0 else -1.0
-    turn = atan2(sign * dy, sign * dx) * (NUM_DIRECTIONS / (2.0 * pi))
+    # Adding 0 makes −0 a plain 0, for which atan2 would answer half a turn off.
+    turn = atan2(sign * dy + 0.0, sign * dx + 0.0) * (NUM_DIRECTIONS / (2.0 * pi))
     return floor(turn + dither) % NUM_DIRECTIONS
 
 

@@ -10,7 +10,6 @@ from simrl_envs.moba.bots.lane_pusher import push_lane
 from simrl_envs.moba.bots.orders import dither_of, order_none, order_skill_on
 from simrl_envs.moba.bots.senses import (
     NOBODY,
-    distance_squared,
     gap,
     hp_fraction,
     nearest_foe,
@@ -33,6 +32,7 @@ from simrl_envs.moba.records import (
     SIDE_ALLY,
     team_size,
 )
+from simrl_envs.moba.rules.geometry import distance_squared
 from simrl_envs.moba.rules.kernel import kernel
 from simrl_envs.moba.rules.predicates import can_act, can_cast, can_cast_at
 
