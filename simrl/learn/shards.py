@@ -29,18 +29,17 @@ class ShardedGradient:
         self._pool: ThreadPoolExecutor | None = None
 
     def fill(self, batch: Minibatch, loss: Loss) -> dict[str, Tensor]:
-        """Set every parameter's `grad` for the mean loss over all samples; return the mean parts."""
+        """Set every parameter's `grad` for the mean loss of the batch; return the mean parts."""
         count = min(self.threads, batch.episode_start.shape[1])
         if count == 1:
-            results = [self._share(batch, loss)]
+            results = [self._share(batch, loss, 0, 1)]
         else:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(
                     self.threads, "learner", initializer=torch.set_num_threads, initargs=(1,)
                 )
             jobs = [
-                self._pool.submit(lambda k=index: self._share(batch.share(k, count), loss))
-                for index in range(count)
+                self._pool.submit(self._share, batch, loss, index, count) for index in range(count)
             ]
             results = [job.result() for job in jobs]
         rows = [share.rows for share in results]
@@ -52,10 +51,11 @@ class ShardedGradient:
             for name in results[0].parts
         }
 
-    def _share(self, batch: Minibatch, loss: Loss) -> _Share:
-        value, parts = loss(batch)
+    def _share(self, batch: Minibatch, loss: Loss, index: int, count: int) -> _Share:
+        own = batch if count == 1 else batch.share(index, count)
+        value, parts = loss(own)
         grads = torch.autograd.grad(value, self.parameters, allow_unused=True)
-        return _Share(len(batch.log_prob), grads, parts)
+        return _Share(len(own.log_prob), grads, parts)
 
 
 @dataclass(frozen=True)
