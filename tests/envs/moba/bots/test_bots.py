@@ -9,6 +9,7 @@ from simrl_envs.moba import MobaConfig, MobaEnv
 from simrl_envs.moba.bots import KERNELS, LEVELS, make_bot
 from simrl_envs.moba.bots.arena import draw_heroes, observe
 from simrl_envs.moba.bots.orders import slot_of
+from simrl_envs.moba.mask import action_spec
 from simrl_envs.moba.records import (
     BUTTON_ATTACK,
     BUTTON_BUY,
@@ -89,16 +90,17 @@ def test_no_action_is_illegal(level: str, config: MobaConfig) -> None:
 
 
 def test_teams_of_three_play_legally() -> None:
-    config = MobaConfig(team_size=3, threads=1)
-    env = MobaEnv(config, 4)
-    bots = [make_bot(load_tables(map="3v3"), level) for level in ("macro", "skill-user")]
-    obs, rng = env.reset(1), torch.Generator().manual_seed(1)
-    for _ in range(500):
-        actions = []
+    tables = load_tables(map="3v3")
+    spec = action_spec(tables)
+    checked = 0
+    for games in play(tables, ["macro", "skill-user"], draw_heroes(tables, 4, seed=1), 500):
         for agent in range(6):
-            seen = {"seat": torch.full((4,), agent), "state": obs["state"]}
-            actions.append(bots[agent // 3].act(seen, {}, rng).action)
-        obs = env.step(torch.stack(actions, 1)).obs
+            mask = observe(tables, games, agent, frozenset({"action_mask"}))["action_mask"]
+            for level in BOTS:
+                action = torch.from_numpy(act(tables, level, games, agent))
+                assert spec.legal(mask, action).all()
+                checked += int((action[:, HEAD_BUTTON] > BUTTON_MOVE).sum())
+    assert checked > 200  # attacks and skills, not walks alone
 
 
 @pytest.mark.parametrize("level", BOTS)
