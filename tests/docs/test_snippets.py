@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_RUN = "<!-- not run -->"
@@ -47,4 +48,9 @@ def test_snippet_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "snippet.py"
     path.write_text(code, encoding="utf-8")
-    runpy.run_path(str(path), run_name="snippet")
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            runpy.run_path(str(path), run_name="snippet")
+    finally:
+        torch.set_num_threads(threads)  # a snippet may set it, and later tests must not see that
