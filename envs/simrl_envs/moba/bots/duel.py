@@ -133,10 +133,3 @@ def death_time(game: Any, table: Any, seat: int, foe: int) -> float:
 def odds(game: Any, table: Any, seat: int, foe: int) -> float:
     """Return how a duel stands: above 1 the foe falls first, below 1 the agent does."""
     return death_time(game, table, seat, foe) / kill_time(game, table, seat, foe)
-
-
-@kernel
-def wave_balance(game: Any, seat: int, reach: float) -> int:
-    """Return own creeps less enemy creeps in sight within `reach` [m] of the agent."""
-    own = allied_creeps_near(game, team_of(game, seat), seat, reach)
-    return own - seen_creeps_near(game, seat, reach)

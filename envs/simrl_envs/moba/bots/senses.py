@@ -96,18 +96,6 @@ def weakest_foe(game: Any, seat: int, reach: float) -> int:
 
 
 @kernel
-def count_heroes(game: Any, seat: int, of_team: int, reach: float) -> int:
-    """Count the heroes of one team that the agent's team sees within `reach` [m] of the agent."""
-    team = team_of(game, seat)
-    size = team_size(game)
-    count = 0
-    for unit in range(of_team * size, of_team * size + size):
-        if sees(game, team, unit) and distance_squared(game, seat, unit) < reach * reach:
-            count += 1
-    return count
-
-
-@kernel
 def enemies_alive(game: Any, seat: int) -> int:
     """Count the living enemy heroes: who is dead is known to all."""
     start = (1 - team_of(game, seat)) * team_size(game)
