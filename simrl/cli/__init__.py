@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"simrl.cli.{words[0]}")
     try:
         return int(module.run(words[1:]) or 0)
-    except (ValueError, OSError) as error:
+    except (ValueError, ArithmeticError, OSError) as error:
         if debug:
             raise
         errors.print(f"[red]simrl {words[0]}:[/] {_one_line(error)}", markup=True)

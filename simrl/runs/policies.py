@@ -8,7 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from simrl.core.plugins import env_plugin, make_config, make_scripted
+from simrl.core.plugins import (
+    controller_names,
+    controller_plugin,
+    env_plugin,
+    make_config,
+    make_scripted,
+)
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.learn.checkpoint import Checkpoints, read_checkpoint
@@ -21,23 +27,26 @@ from simrl.runs.config import is_run, run_config
 def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy:
     """Build the policy called `name` for an environment.
 
-    `name` is a scripted policy of the environment, "random", or a run: `RUN` takes the best
-    checkpoint if there is one and else the newest, `RUN@best`, `RUN@newest`, `RUN@12000000` (the
-    checkpoint after so many agent-steps) and `RUN@snapshot-000012000000` (a league opponent) say
-    which.  ValueError lists the valid names.
+    `name` is a scripted policy of the environment, a controller, "random", or a run: `RUN` takes
+    the best checkpoint if there is one and else the newest, `RUN@best`, `RUN@newest`,
+    `RUN@12000000` (the checkpoint after so many agent-steps) and `RUN@snapshot-000012000000` (a
+    league opponent) say which.  ValueError lists the valid names.
     """
     scripted = env_plugin(spec.id).policies
     if name in scripted:
         return make_scripted(spec.id, name, **env_options)
     if name == "random":
         return RandomPolicy(spec)
+    if name in controller_names():
+        controller = controller_plugin(name)
+        return controller.make(spec, controller.config())
     folder, _, which = name.partition("@")
     if is_run(folder):
         trained = run_config(folder).env
         if trained != spec.id:
             raise ValueError(f"{folder} was trained in {trained}, it cannot play {spec.id}")
         return load_run_policy(folder, which)
-    valid = ", ".join([*scripted, "random"])
+    valid = ", ".join([*scripted, "random", *controller_names()])
     raise ValueError(f"unknown policy {name!r}; give a run folder or one of: {valid}")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from simrl.core.env import VecEnv
 from simrl.core.plugins import env_plugin, make_env, make_scripted
@@ -20,6 +20,7 @@ from simrl.learn.policy import NetworkPolicy
 from simrl.learn.ppo import PPOLearner
 from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.engine import RolloutEngine
+from simrl.rollout.npz import write_npz
 from simrl.rollout.observers import EpisodeStats, NanGuard
 from simrl.rollout.seating import Seating
 from simrl.runs.config import CONFIG_FILE, TrainConfig, is_run, run_config, save_config
@@ -74,7 +75,12 @@ def build_run(config: TrainConfig, folder: Path | str | None = None) -> Run:
     evaluation = EvaluationHook(config, NetworkPolicy(net, values=False), folder)
     loop = TrainingLoop(
         engine,
-        PPOLearner(net, config.ppo, seed=child_seed(config.seed, "learner")),
+        PPOLearner(
+            net,
+            config.ppo,
+            seed=child_seed(config.seed, "learner"),
+            on_bad_batch=_save_bad_batch(folder) if folder else None,
+        ),
         config.loop,
         parts={"evaluation": evaluation, **({"league": league} if league else {})},
         hooks=[StatsHook(stats), *([LeagueHook(league, net)] if league else []), evaluation],
@@ -169,6 +175,16 @@ def _make_league(config: TrainConfig, league: LeagueConfig, env: VecEnv, policy:
     return League(
         env.spec, config.num_envs, policy, make_frozen, scripted, league, seed=config.seed
     )
+
+
+def _save_bad_batch(folder: Path) -> Callable[[Mapping[str, Tensor]], None]:
+    """Make a function that keeps the minibatch whose loss is not finite."""
+
+    def save(batch: Mapping[str, Tensor]) -> None:
+        arrays = {name: value.detach().cpu().numpy() for name, value in batch.items()}
+        write_npz(folder / "nonfinite-batch.npz", arrays)
+
+    return save
 
 
 def _open_writer(run: Run) -> None:
