@@ -14,6 +14,7 @@ import torch
 
 from simrl.core.plugins import make_config
 from simrl.core.replay import Replay
+from simrl.core.timestep import TimeStep
 from simrl_envs.moba.config import MobaConfig
 from simrl_envs.moba.env import MobaEnv
 from simrl_envs.moba.render import render
@@ -41,7 +42,8 @@ def play_back(replay: Replay) -> Playback:
     refuses, is the same as when the replay was recorded.
 
     Raises:
-        ValueError: If the replay does not fit the game, or an action is not legal.
+        ValueError: If the replay does not fit the game, an action is not legal, or the game ends
+            otherwise than it was recorded.
     """
     options = {
         name: tuple(value) if isinstance(value, list) else value
@@ -65,10 +67,25 @@ def play_back(replay: Replay) -> Playback:
         history[t + 1] = env.games.view(np.uint8)
         if timestep.done[0]:  # the environment has begun the next episode already
             history[t + 1] = timestep.final_obs["state"][0].numpy()
+            _check_ending(replay, timestep, t + 1)
             history, actions = history[: t + 2], actions[: t + 1]
             break
     games = history.view(env.games.dtype)[:, 0]
     return Playback(env.tables, games, actions.numpy(), env.spec.step_seconds)
+
+
+def _check_ending(replay: Replay, timestep: TimeStep, steps: int) -> None:
+    """Raise ValueError if the game ended at another time or with other figures than recorded."""
+    different = [] if steps == len(replay.actions) else ["length"]
+    for name, value in timestep.metrics.items():
+        recorded = replay.metrics.get(name)
+        if recorded is not None and not np.allclose(value[0].numpy(), recorded, rtol=1e-5):
+            different.append(name)
+    if different:
+        raise ValueError(
+            "played again, the game ends otherwise than recorded, so it was recorded with other "
+            f"rules or data; different are {', '.join(different)}"
+        )
 
 
 def frames(

@@ -172,3 +172,18 @@ def test_orders_in_words(staged):
     assert order_text(staged, game, 0, [0, 0, 0, 0, 0]) == "Wait"
     game["units"]["alive"][0] = 0
     assert order_text(staged, game, 0, [0, 0, 0, 0, 0]) == "Dead"
+
+
+def test_a_game_that_ends_otherwise_than_recorded_is_refused(record):
+    # 0.05 minutes are 45 ticks, which 23 decisions of two ticks pass.
+    replay, _ = record(40, max_minutes=0.05)
+    right = dataclasses.replace(replay, metrics={"gold": _gold(replay), "minutes": 0.05})
+    assert len(play_back(right).actions) == len(replay.actions)
+    wrong = dataclasses.replace(replay, metrics={"gold": [1e6, 0.0]})
+    with pytest.raises(ValueError, match="ends otherwise than recorded.*different are gold"):
+        play_back(wrong)
+
+
+def _gold(replay):
+    heroes = play_back(replay).games[-1]["heroes"]
+    return [float(hero["gold_earned"]) for hero in heroes]
