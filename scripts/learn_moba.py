@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from simrl.runs.config import is_run
 from simrl.runs.evaluation import read_evaluations
 
 BARS = {"lane-pusher": 0.90, "skill-user": 0.70}
@@ -40,7 +42,10 @@ class Arguments:
     at_once: int = 1
     """Seeds that train at the same time."""
     out: Path | None = None
-    """Folder of the runs; by default runs/learn-moba-DATE-TIME."""
+    """Folder of the runs; by default runs/learn-moba-DATE-TIME. Seeds that it holds already are
+    not trained again."""
+    plot: Path | None = None
+    """Draw the learning curves into this picture."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -64,9 +69,13 @@ def main(args: Arguments) -> None:
     out = args.out or Path("runs") / f"learn-moba-{time.strftime('%Y%m%d-%H%M%S')}"
     out.mkdir(parents=True, exist_ok=True)
     folders = {seed: out / f"seed-{seed}" for seed in args.seeds}
+    missing = [seed for seed, folder in folders.items() if not is_run(folder)]
     with ThreadPoolExecutor(args.at_once) as pool:
-        list(pool.map(lambda seed: train(seed, folders[seed], args), args.seeds))
-    results = {seed: read_evaluations(folder)[-1] for seed, folder in folders.items()}
+        list(pool.map(lambda seed: train(seed, folders[seed], args), missing))
+    curves = {seed: read_evaluations(folder) for seed, folder in folders.items()}
+    results = {seed: curve[-1] for seed, curve in curves.items()}
+    if args.plot is not None:
+        plot(curves, args.plot)
     if args.json:
         sys.stdout.write(json.dumps({"figures": figures(results), "runs": results}) + "\n")
         return
@@ -79,6 +88,27 @@ def main(args: Arguments) -> None:
         ]
         table.add_row(str(seed), f"{result['minutes']:.1f}", f"{result['step']:,}", *cells)
     Console(highlight=False, width=140).print(table)
+
+
+def plot(curves: dict[int, list[dict]], path: Path) -> None:
+    """Draw the win rate against each opponent over training: one line a seed, Wilson bands."""
+    opponents = list(next(iter(curves.values()))[-1]["opponents"])
+    figure = Figure(figsize=(9.0, 2.6), layout="constrained")
+    panels = figure.subplots(1, len(opponents), sharey=True)
+    for panel, name in zip(panels, opponents, strict=True):
+        for seed, curve in curves.items():
+            steps = [line["step"] / 1e6 for line in curve]
+            rows = [line["opponents"][name] for line in curve]
+            panel.plot(steps, [row["win_rate"] for row in rows], marker=".", label=f"seed {seed}")
+            low, high = [row["low"] for row in rows], [row["high"] for row in rows]
+            panel.fill_between(steps, low, high, alpha=0.15)
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel("million agent-steps")
+        panel.set_ylim(0.0, 1.02)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("games won of 200")
+    panels[0].legend(fontsize=8)
+    figure.savefig(path, dpi=120)
 
 
 def figures(results: dict[int, dict]) -> dict[str, float]:
