@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 _TENSOR = "__tensor__"
 _INT_KEYS = "__int_keys__"
 
+TENSORS, STATE = FILES = ("tensors.safetensors", "state.json")
+"""Files of a checkpoint, whose hashes its `manifest.json` holds."""
+
 
 def flatten(state: Any) -> tuple[Any, dict[str, Tensor]]:
     """Split nested dicts and lists into JSON data and a flat dict of tensors.
@@ -80,11 +83,16 @@ class Checkpoints:
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
         """Write the state reached after `step` agent-steps and drop the oldest beyond `keep`.
 
-        OSError (a full disk) leaves every earlier checkpoint as it was.
+        Later ones are dropped as well: a run that goes on from an earlier checkpoint does so
+        because they are damaged.  OSError (a full disk) leaves every earlier one as it was.
         """
-        path = self._write(self.folder / f"{step:012d}", state)
-        for old in self.steps()[: -self.keep]:
-            shutil.rmtree(self.folder / f"{old:012d}", ignore_errors=True)
+        path = self._write(self._path(step), state)
+        keep = [known for known in self.steps() if known <= step][-self.keep :]
+        for known in set(self.steps()) - set(keep):
+            shutil.rmtree(self._path(known), ignore_errors=True)
+            shutil.rmtree(_retired(self._path(known)), ignore_errors=True)
+        for rest in self.folder.glob(".*.partial"):  # of a process that was killed while it wrote
+            shutil.rmtree(rest, ignore_errors=True)
         return path
 
     def save_best(self, state: Mapping[str, Any]) -> Path:
@@ -95,7 +103,8 @@ class Checkpoints:
         """List the agent-steps at which there are checkpoints, oldest first."""
         if not self.folder.is_dir():
             return []
-        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
+        names = {_unretired(path.name) for path in self.folder.iterdir()}
+        return sorted(int(name) for name in names if name.isdigit())
 
     def load_newest(self) -> tuple[int, Any]:
         """Load the newest checkpoint that is whole; ValueError if there is none.
@@ -105,26 +114,38 @@ class Checkpoints:
         problems = []
         for step in reversed(self.steps()):
             try:
-                return step, read_checkpoint(self.folder / f"{step:012d}")
+                return step, self.load(step)
             except ValueError as error:
                 logger.warning("passed over a damaged checkpoint: %s", error)
                 problems.append(str(error))
         detail = f" ({'; '.join(problems)})" if problems else ""
         raise ValueError(f"{self.folder} holds no whole checkpoint{detail}")
 
+    def load(self, step: int) -> Any:
+        """Load the checkpoint after `step` agent-steps; ValueError if it is missing or damaged."""
+        return read_checkpoint(self._path(step))
+
+    def has_best(self) -> bool:
+        """Tell whether there is a best checkpoint."""
+        best = self.folder / "best"
+        return best.is_dir() or _retired(best).is_dir()
+
     def load_best(self) -> Any:
         """Load the best checkpoint; ValueError if there is none or it is damaged."""
         return read_checkpoint(self.folder / "best")
 
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{step:012d}"
+
     def _write(self, path: Path, state: Mapping[str, Any]) -> Path:
         data, tensors = flatten(state)
         files = {
-            "tensors.safetensors": save(tensors),
-            "state.json": json.dumps(data).encode(),
+            TENSORS: save(tensors),
+            STATE: json.dumps(data).encode(),
         }
         manifest = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         temporary = path.with_name(f".{path.name}.partial")
-        retired = path.with_name(f".{path.name}.old")
+        retired = _retired(path)
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             for name, content in files.items():
@@ -147,15 +168,27 @@ class Checkpoints:
 def read_checkpoint(path: Path | str) -> Any:
     """Read one checkpoint folder; ValueError names the folder and the fault."""
     path = Path(path)
-    if not path.is_dir() and path.with_name(f".{path.name}.old").is_dir():
-        path = path.with_name(f".{path.name}.old")  # killed between two renames
+    if not path.is_dir() and _retired(path).is_dir():
+        path = _retired(path)  # killed between two renames
     try:
         manifest = json.loads((path / "manifest.json").read_text())
-        contents = {name: (path / name).read_bytes() for name in manifest}
+        if not isinstance(manifest, dict) or set(manifest) != set(FILES):
+            raise ValueError(f"manifest.json must name {' and '.join(FILES)}")
+        contents = {name: (path / name).read_bytes() for name in FILES}
     except (OSError, ValueError) as error:
         raise ValueError(f"checkpoint {path} cannot be read: {error}") from error
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != manifest[name]:
             raise ValueError(f"checkpoint {path} is damaged: the hash of {name} does not match")
-    tensors = load(contents["tensors.safetensors"])
-    return unflatten(json.loads(contents["state.json"]), tensors)
+    tensors = load(contents[TENSORS])
+    return unflatten(json.loads(contents[STATE]), tensors)
+
+
+def _retired(path: Path) -> Path:
+    """Return where a checkpoint stands while its successor takes its place."""
+    return path.with_name(f".{path.name}.old")
+
+
+def _unretired(name: str) -> str:
+    """Return the name of the checkpoint that a folder called `name` holds."""
+    return name[1:-4] if name.startswith(".") and name.endswith(".old") else name

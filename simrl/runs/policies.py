@@ -17,7 +17,7 @@ from simrl.core.plugins import (
 )
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
-from simrl.learn.checkpoint import Checkpoints, read_checkpoint
+from simrl.learn.checkpoint import Checkpoints
 from simrl.learn.policy import NetworkPolicy
 from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.random import RandomPolicy
@@ -64,11 +64,10 @@ def load_run_policy(folder: Path | str, which: str = "") -> NetworkPolicy:
 def run_weights(folder: Path | str, which: str = "") -> Mapping[str, Tensor]:
     """Read the network's tensors from a run's checkpoint."""
     checkpoints = Checkpoints(Path(folder) / "checkpoints")
-    has_best = (checkpoints.folder / "best").is_dir()
-    if which == "best" or (which == "" and has_best):
+    if which == "best" or (which == "" and checkpoints.has_best()):
         state = checkpoints.load_best()
     elif which.isdigit():
-        state = read_checkpoint(checkpoints.folder / f"{int(which):012d}")
+        state = checkpoints.load(int(which))
     elif which in ("", "newest") or which.startswith("snapshot-"):
         _, state = checkpoints.load_newest()
     else:

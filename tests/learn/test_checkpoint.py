@@ -82,6 +82,48 @@ def test_killed_between_the_two_renames_the_old_one_is_found(tmp_path):
     assert float(read_checkpoint(tmp_path / "best")["weights"]["a"][0, 0]) == 1.0
 
 
+def test_killed_between_the_two_renames_the_step_is_still_listed(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, state(1.0))
+    newest = checkpoints.save(2, state(2.0))
+    newest.rename(newest.with_name(f".{newest.name}.old"))
+    assert checkpoints.steps() == [1, 2]
+    assert float(checkpoints.load_newest()[1]["weights"]["a"][0, 0]) == 2.0
+    best = checkpoints.save_best(state(3.0))
+    best.rename(best.with_name(".best.old"))
+    assert checkpoints.has_best()
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_damaged_newest_does_not_push_out_the_good_ones(tmp_path, keep):
+    checkpoints = Checkpoints(tmp_path, keep=keep)
+    checkpoints.save(50, state(5.0))
+    damaged = checkpoints.save(100, state(10.0))
+    if keep == 1:
+        checkpoints.save_best(state(0.0))  # must survive what is dropped below
+    (damaged / "state.json").write_bytes(b"half")
+    # The run went on from step 50 and saves at 60, before the damaged 100.
+    checkpoints.save(60, state(6.0))
+    assert checkpoints.steps() == [50, 60][-keep:]
+    step, loaded = checkpoints.load_newest()
+    assert (step, float(loaded["weights"]["a"][0, 0])) == (60, 6.0)
+    assert checkpoints.has_best() == (keep == 1)
+
+
+def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
+    (tmp_path / ".000000000003.partial").mkdir()
+    Checkpoints(tmp_path).save(4, state(1.0))
+    assert [path.name for path in tmp_path.iterdir()] == ["000000000004"]
+
+
+@pytest.mark.parametrize("manifest", ["{}", "[]", "null", "5", '{"x": "1"}'])
+def test_a_manifest_that_is_no_manifest_is_named(tmp_path, manifest):
+    path = Checkpoints(tmp_path).save(1, state(1.0))
+    (path / "manifest.json").write_text(manifest)
+    with pytest.raises(ValueError, match=r"000000000001 cannot be read: manifest.json"):
+        read_checkpoint(path)
+
+
 def test_no_checkpoint_is_an_error_that_names_the_folder(tmp_path):
     with pytest.raises(ValueError, match="holds no whole checkpoint"):
         Checkpoints(tmp_path / "checkpoints").load_newest()
