@@ -106,3 +106,35 @@ def test_a_death_to_a_tower_counts(edited):
     for _ in range(20):
         paid += float(env.step(torch.zeros(1, 2, 5, dtype=torch.int64)).reward_terms[0, 0, death])
     assert paid == 1.0
+
+
+def test_a_death_to_a_creep_counts(edited):
+    env = MobaEnv(MobaConfig(threads=1, zero_sum=False, time_scaling=1.0), 1)
+    env.reset(0)
+    game, shape = env.games[0], env.tables.shape
+    game["units"]["x"][0], game["units"]["y"][0], game["units"]["hp"][0] = 0.0, 9.0, 1.0
+    creep = game["units"][shape.creep_start + rec.CREEPS_PER_LANE]  # red's first
+    game["creep_top"][1, 0] = 1
+    creep["kind"], creep["team"], creep["alive"], creep["stage"] = rec.KIND_MELEE, 1, 1, 1
+    creep["x"], creep["y"], creep["hp"], creep["max_hp"] = 1.5, 9.0, 400.0, 400.0
+    creep["attack"] = 50.0
+    edited(env)
+    names = env.spec.reward_terms
+    paid = torch.zeros(2, len(names))
+    for _ in range(10):
+        paid += env.step(torch.zeros(1, 2, 5, dtype=torch.int64)).reward_terms[0]
+    assert paid[:, names.index("death")].tolist() == [1.0, 0.0]
+    assert paid[:, names.index("kill")].tolist() == [0.0, 0.0]  # no hero had hit it
+
+
+def test_the_rewards_of_a_duel_cancel_exactly(lively):
+    env = MobaEnv(MobaConfig(threads=1, max_minutes=1.0), 16)
+    obs, rng = env.reset(0), np.random.default_rng(3)
+    paid = 0.0
+    for _ in range(500):  # over the end of the games: 450 decisions
+        step = env.step(lively(obs["action_mask"], rng))
+        obs = step.obs
+        assert torch.equal(step.reward[:, 0], -step.reward[:, 1])
+        assert torch.equal(step.reward_terms[:, 0], -step.reward_terms[:, 1])
+        paid += float(step.reward.abs().sum())
+    assert paid > 10.0

@@ -180,7 +180,7 @@ def test_a_game_that_ends_otherwise_than_recorded_is_refused(record):
     right = dataclasses.replace(replay, metrics={"gold": _gold(replay), "minutes": 0.05})
     assert len(play_back(right).actions) == len(replay.actions)
     wrong = dataclasses.replace(replay, metrics={"gold": [1e6, 0.0]})
-    with pytest.raises(ValueError, match="ends otherwise than recorded.*different are gold"):
+    with pytest.raises(ValueError, match=r"ends otherwise than recorded.*different are gold"):
         play_back(wrong)
 
 
