@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from simrl.cli.arguments import parse
 from simrl.cli.players import MAX_ENVS, Stage, split_names, stage_for
 from simrl.core.plugins import env_plugin
 from simrl.core.seeding import child_seed
@@ -51,7 +52,7 @@ class EvaluateArguments:
 
 def run(arguments: Sequence[str]) -> int:
     """Play and print; return the exit code."""
-    args = tyro.cli(EvaluateArguments, prog="simrl evaluate", args=arguments)
+    args = parse(EvaluateArguments, "simrl evaluate", arguments)
     if args.games < 1:
         raise ValueError(f"--games must be at least 1, got {args.games}")
     players = split_names(args.round_robin)
@@ -246,8 +247,8 @@ def _ms(value: float) -> str:
 
 
 def _num_envs(games: int) -> int:
-    """Return how many games run side by side: even, so that sides can be swapped."""
-    return max(1, min(games, MAX_ENVS))
+    """Return how many games run side by side: all of them, or as many as are allowed."""
+    return min(games, MAX_ENVS)
 
 
 def _status(text: str) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
+from simrl.cli.arguments import parse
 from simrl.core.plugins import controller_names, controller_plugin, env_names, env_plugin
 from simrl.runs.presets import PRESETS
 
@@ -20,7 +20,7 @@ class ListConfig:
 
 def run(arguments: Sequence[str]) -> int:
     """Print the tables."""
-    tyro.cli(ListConfig, prog="simrl list", args=arguments)
+    parse(ListConfig, "simrl list", arguments)
     out = Console(highlight=False)
     environments = Table("environment", "what it is", "scripted policies", title="Environments")
     details: list[tuple[str, str, str]] = []

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from simrl.cli.arguments import parse
 from simrl.cli.players import Stage, short_name, stage_for
 from simrl.core.env import VecEnv
 from simrl.core.files import write_atomic
@@ -50,7 +51,7 @@ class PlayArguments:
 
 def run(arguments: Sequence[str]) -> int:
     """Play and print the result; return the exit code."""
-    args = tyro.cli(PlayArguments, prog="simrl play", args=arguments)
+    args = parse(PlayArguments, "simrl play", arguments)
     stage = stage_for([args.a, args.b or args.a], args.env, args.option)
     if args.heroes:
         stage = _with_heroes(stage, split_heroes(args.heroes))

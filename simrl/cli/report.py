@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from simrl.cli.arguments import parse
 from simrl.runs.report import write_report
 
 
@@ -28,7 +29,7 @@ class ReportArguments:
 
 def run(arguments: Sequence[str]) -> int:
     """Write the page and say where it is; return the exit code."""
-    args = tyro.cli(ReportArguments, prog="simrl report", args=arguments)
+    args = parse(ReportArguments, "simrl report", arguments)
     path = write_report(args.run, args.out)
     Console(highlight=False, soft_wrap=True).print(f"report: {path}", markup=False)
     if args.open:

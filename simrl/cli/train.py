@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-import yaml
 from rich.console import Console
 
+from simrl.cli.arguments import parse
 from simrl.cli.display import TrainingDisplay
+from simrl.cli.players import parse_options
 from simrl.cli.tables import evaluation_table
 from simrl.runs.config import TrainConfig, run_config
 from simrl.runs.presets import PRESETS, preset
@@ -51,13 +52,8 @@ def run(arguments: Sequence[str]) -> int:
     if words[0].startswith("-"):
         raise ValueError(f"name a preset first; the presets are {', '.join(PRESETS)}")
     name = words[0]
-    args = tyro.cli(
-        TrainArguments,
-        prog=f"simrl train {name}",
-        default=TrainArguments(preset(name)),
-        args=words[1:],
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    prog = f"simrl train {name}"
+    args = parse(TrainArguments, prog, words[1:], default=TrainArguments(preset(name)))
     if args.minutes is not None and args.steps is not None:
         raise ValueError("give --minutes or --steps, not both")
     console = Console(highlight=False)
@@ -108,12 +104,7 @@ def train(built: Run, console: Console, *, title: str, evaluate: bool = True) ->
 def _start(name: str, args: TrainArguments) -> Run:
     folder = args.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     config = _with_length(args.config, args)
-    options = dict(config.env_options)
-    for text in args.option:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--option needs NAME=VALUE, got {text!r}")
-        options[key] = yaml.safe_load(value)
+    options = {**config.env_options, **parse_options(args.option)}
     return start_run(dataclasses.replace(config, env_options=options), folder)
 
 

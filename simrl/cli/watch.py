@@ -13,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from simrl.cli.arguments import parse
 from simrl.core.files import write_atomic
 from simrl.core.plugins import env_plugin, make_config
 from simrl.core.replay import Replay, load_replay
@@ -48,7 +49,7 @@ class WatchConfig:
 
 def run(arguments: Sequence[str]) -> int:
     """Show what the command line asks for; return the exit code."""
-    watch(tyro.cli(WatchConfig, prog="simrl watch", args=arguments))
+    watch(parse(WatchConfig, "simrl watch", arguments))
     return 0
 
 

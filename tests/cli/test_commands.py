@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from simrl.cli import COMMANDS
+from simrl.cli.arguments import condense
 from simrl.cli.players import parse_options, split_names, stage_for
 from simrl.core.replay import load_replay
 from simrl.runs.config import TrainConfig, save_config
@@ -48,6 +49,35 @@ def test_unknown_command(simrl):
 
 def test_unknown_preset(simrl):
     assert_one_line(simrl("train", "moba"), "unknown preset 'moba'", "moba-1v1", "cart-pole")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("train", "cart-pole", "--num-env", "3"), ("--num-env", "perhaps you meant --num-envs")),
+        (("train", "cart-pole", "--seed", "x"), ("--seed", "'x'")),
+        (("train", "cart-pole", "--net.critic", "odd"), ("'odd'", "separate", "privileged")),
+        (("train", "cart-pole", "--option", "a=[1"), ("option a", "not YAML")),
+        (("train", "cart-pole", "--option", "a=1"), ("cart-pole", "no option 'a'", "max_steps")),
+        (("evaluate", "--gamez", "3"), ("--gamez", "perhaps you meant --games")),
+        (("play",), ("Missing",)),
+        (("watch",), ("Missing",)),
+        (("report", "--bogus"), ("report", "Missing")),
+        (("list", "--bogus"), ("--bogus",)),
+    ],
+)
+def test_mistyped_fields(simrl, words, parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line(simrl(*words), *parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_both_kinds_of_error_boxes_are_condensed():
+    body = ["No option --a, 3", "{rule}", "Perhaps you meant:", "    --ab, -b INT", "    Text."]
+    framed = ["╭─ Title ─╮", *(f"│ {line} │".replace("{rule}", "─" * 9) for line in body), "╰───╯"]
+    plain = [" Title   ", " ------- ", *(f"  {line}".replace("{rule}", "---") for line in body)]
+    for box in (framed, plain):
+        assert condense("\n".join(box)) == "No option --a, 3; perhaps you meant --ab"
 
 
 def test_unknown_opponent(simrl, trained):
