@@ -185,7 +185,8 @@ class League(Observer):
         outcomes = table.metric("outcome")
         for row, trains, outcome in zip(table.env_row, table.trains, outcomes, strict=True):
             opponent = self.opponent(int(row))
-            if opponent is not None:
+            # A snapshot that was dropped plays its last games out, but they no longer count.
+            if opponent in self._scripted or opponent in self.snapshots:
                 result = int(outcome[int(np.argmax(trains))])
                 self.payoff.record(LEARNER, opponent, result)
                 self.skill.record(LEARNER, opponent, result)
@@ -260,7 +261,10 @@ class League(Observer):
         return names[int(self._rng.choice(len(names), p=weights))]
 
     def _drop_crowded(self) -> None:
-        """Keep the snapshots spread over the run: drop those whose neighbours are closest."""
+        """Keep the snapshots spread over the run: drop those whose neighbours are closest.
+
+        Their results go with them, so that neither the payoffs nor the fit of ratings grow.
+        """
         while len(self.snapshots) > self.config.max_snapshots:
             names = list(self.snapshots)
             # Always keep the first, the newest, and whatever lies far from its neighbours.
@@ -270,6 +274,8 @@ class League(Observer):
             ]
             victim = names[1 + int(np.argmin(gaps))] if gaps else names[0]
             del self.snapshots[victim], self._steps[victim]
+            self.payoff.remove(victim)
+            self.skill.remove(victim)
 
 
 SELF, PAST, SCRIPTED = 0, 1, 2

@@ -31,6 +31,13 @@ class Payoff:
         self.wins = np.pad(self.wins, (0, 1))
         self.draws = np.pad(self.draws, (0, 1))
 
+    def remove(self, name: str) -> None:
+        """Let a player leave, with all its games; ValueError lists the valid names."""
+        index = self._index(name)
+        del self.names[index]
+        self.wins = np.delete(np.delete(self.wins, index, 0), index, 1)
+        self.draws = np.delete(np.delete(self.draws, index, 0), index, 1)
+
     def record(self, first: str, second: str, outcome: float, games: float = 1.0) -> None:
         """Count games between two players: outcome 1 the first won, 0 drawn, -1 the second won."""
         if outcome not in (-1, 0, 1):

@@ -86,6 +86,10 @@ class SkillRatings:
         mean = self._players.get(source, (float(fresh.mu), 0.0))[0]
         self._players[target] = (mean, float(fresh.sigma))
 
+    def remove(self, name: str) -> None:
+        """Forget a player, if it is known."""
+        self._players.pop(name, None)
+
     def ratings(self) -> dict[str, Rating]:
         """Return every player's mean and its interval of two standard deviations."""
         return {

@@ -247,9 +247,20 @@ def test_the_hardest_opponent_is_met_most():
 def test_crowded_snapshots_are_dropped_and_the_ends_kept():
     league, _, _ = build(LeagueConfig(self_share=0.5, snapshot_steps=10, max_snapshots=3))
     for steps in (0, 10, 20, 1000):
+        for known in league.snapshots:
+            league.payoff.record(LEARNER, known, 1)
+            league.skill.record(LEARNER, known, 1)
         league.freeze(steps, weights(steps))
     # Of 10 (neighbours 20 apart) and 20 (990 apart), 10 is the more crowded.
     assert [int(name.split("-")[1]) for name in league.snapshots] == [0, 20, 1000]
+    # The results of the dropped one go too, so that a long run does not grow.
+    assert league.payoff.names == [LEARNER, *league.snapshots]
+    assert league.payoff.wins.shape == (4, 4)
+    # Against the first: a game before each of 3 freezes, and each freeze leaves 0.9 of them.
+    assert league.payoff.games(LEARNER, "snapshot-000000000000") == pytest.approx(
+        0.9 + 0.81 + 0.729
+    )
+    assert set(league.skill.ratings()) == {LEARNER, *league.snapshots}
 
 
 def test_snapshots_do_not_follow_the_learner():
