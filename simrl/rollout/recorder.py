@@ -154,7 +154,8 @@ def save_into(folder: Path | str) -> Callable[[Trajectory], None]:
     folder = Path(folder)
 
     def save(trajectory: Trajectory) -> None:
-        number = len(list(folder.glob("trajectory-*.npz")))
+        known = (path.stem.removeprefix("trajectory-") for path in folder.glob("trajectory-*.npz"))
+        number = 1 + max((int(name) for name in known if name.isdigit()), default=-1)
         trajectory.save(folder / f"trajectory-{number:06d}.npz")
 
     return save

@@ -101,6 +101,10 @@ def test_recorded_trajectories_come_back_and_replay_to_any_moment(toy, tmp_path)
     files = sorted(tmp_path.iterdir())
     assert [f.name for f in files] == [f"trajectory-00000{i}.npz" for i in range(3)]
     second = load_trajectory(files[1])
+    # Numbers go on from the highest: a file that was taken away makes none be overwritten.
+    (tmp_path / "trajectory-000000.npz").rename(tmp_path / "kept.npz")
+    save_into(tmp_path)(second)
+    assert (tmp_path / "trajectory-000003.npz").exists()
     assert load_trajectory(files[2]).reward.shape == (2, 2, 2)
     # Steps 5 to 9.  Row 2's counts: 1 2 3 | 0 1; row 0's: 2 | 0 1 2 | 0.
     assert second.obs["policy"][:, 0, 0, 0].tolist() == [1, 2, 3, 0, 1]
