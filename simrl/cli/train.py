@@ -67,7 +67,25 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def train(built: Run, console: Console, *, title: str, evaluate: bool = True) -> int:
-    """Train a built run with a display; Ctrl-C saves and says how to resume."""
+    """Train a built run with a display; Ctrl-C saves and says how to resume.
+
+    A second Ctrl-C, or one in the last evaluation, stops at once: the last checkpoint is good.
+    """
+    try:
+        return _train(built, console, title=title, evaluate=evaluate)
+    except KeyboardInterrupt:
+        saved = built.loop.checkpoints is not None and built.loop.checkpoints.steps()
+        if saved:
+            console.print(f"stopped; {_how_to_resume(built, title)}", soft_wrap=True)
+        else:
+            console.print("stopped before anything was saved")
+        return 2
+    finally:
+        if built.loop.writer is not None:
+            built.loop.writer.close()
+
+
+def _train(built: Run, console: Console, *, title: str, evaluate: bool) -> int:
     loop = built.loop
     with (
         _stop_on_interrupt() as interrupted,
@@ -80,10 +98,7 @@ def train(built: Run, console: Console, *, title: str, evaluate: bool = True) ->
             display.after_update(loop.progress, figures)
         loop.run(lambda: bool(interrupted))
     if interrupted:
-        console.print(
-            f"stopped and saved; continue with: simrl train {title} --resume {built.folder}",
-            soft_wrap=True,
-        )
+        console.print(f"stopped and saved; {_how_to_resume(built, title)}", soft_wrap=True)
         return 2
     if evaluate:
         figures = built.evaluation.evaluate(loop.progress)
@@ -91,14 +106,16 @@ def train(built: Run, console: Console, *, title: str, evaluate: bool = True) ->
             loop.writer.write(loop.progress.steps, figures)
         loop.save()
         console.print(evaluation_table(built.evaluation.last))
-    if loop.writer is not None:
-        loop.writer.close()
     console.print(
         f"trained {loop.progress.steps:,} agent-steps in {loop.progress.seconds / 60:.1f} minutes\n"
         f"report:   simrl report {built.folder}",
         soft_wrap=True,
     )
     return 0
+
+
+def _how_to_resume(built: Run, title: str) -> str:
+    return f"continue with: simrl train {title} --resume {built.folder}"
 
 
 def _start(name: str, args: TrainArguments) -> Run:

@@ -35,7 +35,9 @@ class MetricsWriter:
             kept = [line for line in read_metrics(self.folder) if line["step"] <= from_step]
             write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = self.path.open("a", buffering=1)
-        self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=from_step or None)
+        # TensorBoard hides what an earlier process wrote from this step on.
+        board = str(self.folder / "tensorboard")
+        self._board = SummaryWriter(board, purge_step=from_step + 1)
         self._wandb = _start_wandb(self.folder, name) if use_wandb else None
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -58,18 +60,28 @@ class MetricsWriter:
 
 def read_metrics(folder: Path | str) -> list[dict[str, Any]]:
     """Read the metrics of a run, oldest first; a last line cut short by a kill is left out."""
-    path = Path(folder) / "metrics.jsonl"
+    return read_records(Path(folder) / "metrics.jsonl", cut_short=True)
+
+
+def read_records(path: Path, *, cut_short: bool = False) -> list[dict[str, Any]]:
+    """Read JSON lines that each hold a "step"; no lines where there is no file.
+
+    With `cut_short` a last line that is not whole is left out.  ValueError names file and line.
+    """
     if not path.exists():
         return []
     lines = path.read_text().splitlines()
-    result = []
-    for number, line in enumerate(lines):
+    result: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
         try:
-            result.append(json.loads(line))
+            record = json.loads(line)
         except json.JSONDecodeError as error:
-            if number + 1 == len(lines):
+            if cut_short and number == len(lines):
                 break
-            raise ValueError(f"{path}: line {number + 1} is damaged: {error}") from error
+            raise ValueError(f"{path}: line {number} is damaged: {error}") from error
+        if not isinstance(record, dict) or "step" not in record:
+            raise ValueError(f"{path}: line {number} is damaged: it has no step")
+        result.append(record)
     return result
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import dacite
+import torch
 import tyro
 import yaml
 
@@ -38,6 +39,17 @@ class EvalConfig:
     """Minutes of training between evaluations [min]."""
     deterministic: bool = False
     """Whether the agent plays its most likely action instead of a sample."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.games < 1:
+            raise ValueError(f"evaluation.games must be at least 1, got {self.games}")
+        if self.opponents and self.games % 2:
+            raise ValueError(
+                f"evaluation.games must be even, since sides are swapped, got {self.games}"
+            )
+        if self.every_minutes <= 0:
+            raise ValueError(f"evaluation.every_minutes must be positive, got {self.every_minutes}")
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,17 @@ class TrainConfig:
         """Check the ranges."""
         if self.num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {self.num_envs}")
+        check_device(self.device)
+
+
+def check_device(name: str) -> None:
+    """Raise ValueError if there is no device called `name` for torch here."""
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {name!r}; the devices are cpu, cuda, cuda:1") from error
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"unknown device {name!r}; the devices are cpu, cuda, cuda:1")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -83,7 +106,7 @@ def from_dict(kind: type[T], data: Mapping[str, Any], source: str = "config") ->
     settings = dacite.Config(strict=True, cast=[tuple], type_hooks={float: _to_float})
     try:
         return dacite.from_dict(kind, data, settings)
-    except dacite.DaciteError as error:
+    except (dacite.DaciteError, TypeError) as error:
         raise ValueError(f"{source}: {error}") from error
 
 

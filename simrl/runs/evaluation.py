@@ -12,6 +12,7 @@ from simrl.core.plugins import make_env
 from simrl.core.policy import Policy
 from simrl.core.seeding import child_seed
 from simrl.learn.loop import Progress
+from simrl.learn.metrics import read_records
 from simrl.rollout.evaluate import evaluate
 from simrl.runs.config import TrainConfig
 from simrl.runs.policies import named_policy
@@ -123,10 +124,4 @@ def flat_figures(figures: Mapping[str, Any]) -> dict[str, float]:
 
 def read_evaluations(folder: Path | str) -> list[dict[str, Any]]:
     """Read the evaluations of a run, oldest first."""
-    path = Path(folder) / EVALUATION_FILE
-    if not path.exists():
-        return []
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    return read_records(Path(folder) / EVALUATION_FILE)

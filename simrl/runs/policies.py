@@ -56,7 +56,10 @@ def load_run_policy(folder: Path | str, which: str = "") -> NetworkPolicy:
     plugin = env_plugin(config.env)
     spec = plugin.make(make_config(plugin.config, config.env_options, config.env), 1).spec
     net = ActorCritic(spec, config.net)
-    net.load_state_dict(run_weights(folder, which))
+    try:
+        net.load_state_dict(run_weights(folder, which))
+    except RuntimeError as error:
+        raise ValueError(f"the weights of {folder} do not fit its config: {error}") from error
     net.eval()
     return NetworkPolicy(net)
 

@@ -26,6 +26,7 @@ from simrl.rollout.seating import Seating
 from simrl.runs.config import CONFIG_FILE, TrainConfig, is_run, run_config, save_config
 from simrl.runs.evaluation import EvaluationHook
 from simrl.runs.machine import save_machine
+from simrl.runs.policies import named_policy
 from simrl.selfplay.league import LEARNER, League, LeagueConfig
 
 EPISODE_WINDOW = 200
@@ -59,7 +60,11 @@ def build_run(config: TrainConfig, folder: Path | str | None = None) -> Run:
     names any unknown environment, option, opponent or field.
     """
     folder = None if folder is None else Path(folder)
+    if torch.device(config.device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"the device is {config.device}, but torch finds no CUDA device here")
     env = make_env(config.env, config.num_envs, **config.env_options)
+    for name in config.evaluation.opponents:
+        named_policy(name, env.spec, config.env_options)  # a name that is wrong is told now
     net = make_net(config, env)
     policy = NetworkPolicy(net)
     league = _make_league(config, config.league, env, policy) if config.league else None
@@ -118,8 +123,13 @@ def resume_run(folder: Path | str, config: TrainConfig | None = None) -> Run:
     run = build_run(config or run_config(folder), folder)
     if run.loop.checkpoints is None or not run.loop.checkpoints.steps():
         raise ValueError(f"{folder} holds no checkpoint; start it anew in another folder")
-    _, state = run.loop.checkpoints.load_newest()
-    run.loop.load_state_dict(state)
+    step, state = run.loop.checkpoints.load_newest()
+    try:
+        run.loop.load_state_dict(state)
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(
+            f"checkpoint {step} of {folder} does not fit its config: {error}"
+        ) from error
     if config is not None:
         save_config(config, folder / CONFIG_FILE)
     _open_writer(run)

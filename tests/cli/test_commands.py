@@ -228,6 +228,25 @@ def test_damaged_checkpoints(simrl, copy):
     assert "cannot be read" in (copy / "report.html").read_text()
 
 
+def test_a_config_that_does_not_fit_the_weights(simrl, copy):
+    path = copy / "config.yaml"
+    text = path.read_text()
+    hidden = "  hidden:\n  - 16\n"
+    assert text.count(hidden) == 1
+    path.write_text(text.replace(hidden, hidden.replace("16", "8")))
+    assert_one_line(simrl("evaluate", copy, "--opponents", "random"), "do not fit its config")
+    assert_one_line(simrl("train", "connect-four", "--resume", copy), "does not fit its config")
+    path.write_text(text.replace(hidden, "  hidden: 5\n"))
+    assert_one_line(simrl("evaluate", copy, "--opponents", "random"), "config.yaml")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "evaluation.jsonl"])
+@pytest.mark.parametrize("line", ["[]", "{}", "3"])
+def test_lines_that_are_no_records(simrl, copy, name, line):
+    (copy / name).write_text(f"{line}\n" + (copy / name).read_text())
+    assert_one_line(simrl("report", copy), name, "line 1")
+
+
 def test_damaged_metrics(simrl, copy):
     path = copy / "metrics.jsonl"
     lines = path.read_text().splitlines()
