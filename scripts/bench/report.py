@@ -8,16 +8,14 @@ first on the import path, so `from report import ...` finds this file.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
 
-VERSIONED_PACKAGES = ("simrl", "torch", "numpy", "numba")
+from simrl.runs.machine import VERSIONED_PACKAGES, machine
+from simrl.runs.machine import versions as package_versions
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
@@ -79,45 +77,3 @@ def report(
 def format_figure(value: float) -> str:
     """Write a number as people read it: no decimals when large, four significant digits else."""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-
-
-def machine() -> dict[str, str | int]:
-    """Describe the machine: processor, usable cores, memory [GiB], system and, where used, GPU."""
-    described: dict[str, str | int] = {
-        "cpu": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-    import torch  # slow to import, and only asked once the measuring is over
-
-    if torch.cuda.is_available():
-        described["gpu"] = torch.cuda.get_device_name(0)
-    return described
-
-
-def cpu_name() -> str:
-    """Return the processor's model name, or its architecture where the system hides the name."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def package_versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the versions of Python and of the named distributions that are installed.
-
-    Args:
-        packages: Distribution names; those that are not installed are left out.
-    """
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
