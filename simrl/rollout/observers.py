@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simrl.core import TimeStep
+from simrl.core import Obs, TimeStep
 from simrl.rollout.episodes import EpisodeTable, join
 from simrl.rollout.npz import write_npz
 from simrl.rollout.observer import Observer, StepRecord
@@ -100,7 +100,9 @@ class NanGuard(Observer):
     """Check what policies see and choose and what they are paid, at every step.
 
     With a `folder` the whole step is saved there as `nonfinite-step-<step>.npz` before
-    `NonFiniteError` is raised; its message names tensor, environment row and agent.
+    `NonFiniteError` is raised; its message names tensor, environment row and agent.  The file holds
+    the observations as "obs/..." or, where it was a reward, those after the step as "next_obs/...":
+    the ones before are gone by then.
     """
 
     def __init__(self, folder: Path | str | None = None) -> None:
@@ -113,10 +115,12 @@ class NanGuard(Observer):
             for group, value in act.obs.items():
                 if not _finite(value):
                     row, agent = _where(value, act.rows, num_agents)
-                    self._stop(f"obs[{group!r}]", row, agent, record, {})
+                    self._stop(f"obs[{group!r}]", row, agent, record, _named("obs/", record.obs))
             if not _finite(act.output.action):
                 row, agent = _where(act.output.action, act.rows, num_agents)
-                self._stop(f"the action of {act.name!r}", row, agent, record, {})
+                self._stop(
+                    f"the action of {act.name!r}", row, agent, record, _named("obs/", record.obs)
+                )
 
     def on_step(self, record: StepRecord, timestep: TimeStep) -> None:
         """Check rewards."""
@@ -126,7 +130,8 @@ class NanGuard(Observer):
         for name, value in parts.items():
             if not _finite(value):
                 bad = (~torch.isfinite(value)).nonzero()[0]
-                self._stop(name, int(bad[0]), int(bad[1]), record, parts)
+                extra = {**_named("next_obs/", timestep.obs), **parts}
+                self._stop(name, int(bad[0]), int(bad[1]), record, extra)
 
     def _stop(
         self, name: str, row: int, agent: int, record: StepRecord, extra: Mapping[str, Tensor]
@@ -134,8 +139,7 @@ class NanGuard(Observer):
         message = f"{name} is not finite at step {record.step}, environment {row}, agent {agent}"
         if self._folder is not None:
             path = self._folder / f"nonfinite-step-{record.step}.npz"
-            arrays = {f"obs/{group}": value for group, value in record.obs.items()}
-            arrays |= {"action": record.action, **extra}
+            arrays = {"action": record.action, **extra}
             for act in record.acts:
                 arrays |= {f"{act.name}/{key}": value for key, value in act.output.extras.items()}
             write_npz(path, {key: value.cpu().numpy() for key, value in arrays.items()})
@@ -150,6 +154,10 @@ def _times(calls: np.ndarray) -> ActTimes:
     return ActTimes(
         len(calls), float(calls[:, 1].mean()), float(times.mean()), float(p50), float(p99)
     )
+
+
+def _named(prefix: str, obs: Obs) -> dict[str, Tensor]:
+    return {prefix + group: value for group, value in obs.items()}
 
 
 def _finite(value: Tensor) -> bool:

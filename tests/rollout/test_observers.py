@@ -47,7 +47,9 @@ def test_nan_guard_names_the_reward_and_saves_the_step(toy, tmp_path):
     with np.load(tmp_path / "nonfinite-step-2.npz") as saved:
         assert np.argwhere(np.isnan(saved["reward"])).tolist() == [[1, 1]]
         assert saved["action"].shape == (3, 2, 1) and (saved["action"] == 4).all()
-        assert saved["obs/policy"].shape == (3, 2, 3)
+        # The environment has moved, so what it shows now is not called what was acted on.
+        assert np.array_equal(saved["next_obs/policy"], env.policy_obs)
+        assert "obs/policy" not in saved
 
 
 def test_nan_guard_names_observation_and_action(toy):
