@@ -269,4 +269,4 @@ def write_metrics(game: Any, table: Any, scores: Scores, row: int) -> None:
         out[9] = taken
         out[10] = hero.hero
     scores.game_metrics[0, row] = game.tick / table.ticks_per_minute
-    scores.game_metrics[1, row] = game.winner >= 0
+    scores.game_metrics[1, row] = game.done == rec.TERMINATED

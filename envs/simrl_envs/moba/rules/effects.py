@@ -212,7 +212,7 @@ def land_attack(
         bonus = values[first] * game.units[source].attack + values[first + 1] * hero.ability
         bonus += values[first + 2]
         add_damage(game, table, victim, real(bonus), rec.DAMAGE_MAGIC, source)
-    if unit.kind >= rec.KIND_TOWER:
+    if unit.kind >= rec.KIND_TOWER or game.units[source].alive == 0:
         return
     if hero.lifesteal > 0.0:
         add_heal(game, source, real(amount * hero.lifesteal), source)

@@ -79,6 +79,16 @@ def _spawn(
     unit.burn_hero = -1
     unit.stage = 1
     unit.engaged = 0
+    _forget_shots(game, 1 - team, begin + slot)
+
+
+@kernel
+def _forget_shots(game: Any, team: int, target: int) -> None:
+    """End a team's homing shots at a unit slot: what they flew at is gone."""
+    half = game.projectiles.shape[0] // 2
+    for index in range(team * half, team * half + game.shots[team]):
+        if game.projectiles[index].target == target:
+            game.projectiles[index].alive = 0
 
 
 @kernel
@@ -93,9 +103,10 @@ def drive_creeps(game: Any, table: Any) -> None:
                 unit = game.units[i]
                 if unit.alive == 0 or tick < unit.forced_until:
                     continue
-                if tick < unit.stun_until:
-                    unit.vx = 0.0
+                if tick == unit.forced_until or tick < unit.stun_until:
+                    unit.vx = 0.0  # the next look sets a walk again
                     unit.vy = 0.0
+                if tick < unit.stun_until:
                     continue
                 if (tick + slot) % table.creep_think == 0:
                     _think(game, table, i, team, lane)

@@ -147,4 +147,6 @@ def can_buy(game: Any, table: Any, hero: int, item: int) -> bool:
     """Say whether the buy button is legal for an item (never, if heroes buy by rule)."""
     if table.agent_buys == 0 or item < 0 or item >= table.num_items:
         return False
+    if game.units[hero].alive == 0:
+        return False
     return game.heroes[hero].gold >= table.items[item].price and can_shop(game, table, hero)

@@ -81,7 +81,7 @@ def update_sight(game: Any, table: Any) -> None:
             unit.visible = 0
             continue
         enemy = 1 - whole(unit.team)
-        seen = game.tick < unit.reveal_until or _hero_is_seen(game, table, i, enemy)
+        seen = _hero_is_seen(game, table, i, enemy)
         unit.visible = 3 if seen else 1 << unit.team
         if seen:
             hero = game.heroes[i]
@@ -111,7 +111,7 @@ def _brush_at(table: Any, x: float, y: float) -> int:
 def _hero_is_seen(game: Any, table: Any, hero: int, enemy: int) -> bool:
     unit = game.units[hero]
     size = game.heroes.shape[0] // 2
-    hidden = unit.brush != 0
+    hidden = unit.brush != 0 and game.tick >= unit.reveal_until
     sight = table.kinds[rec.KIND_HERO].sight
     for i in range(enemy * size, enemy * size + size):
         other = game.units[i]

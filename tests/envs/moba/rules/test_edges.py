@@ -149,3 +149,49 @@ def test_a_bag_of_six_takes_no_seventh_item(match):
     assert m.hero(0)["num_items"] == rec.ITEM_SLOTS
     spent = float(m.table["items"]["price"][:6].sum())
     assert m.hero(0)["gold"] == pytest.approx(1e5 - spent, abs=10.0)
+
+
+def test_a_cast_far_away_is_not_seen(match):
+    m = match(("orrin", "brakka"))
+    m.step({0: (rec.BUTTON_SKILL + 1,)})  # bulwark in its own fountain, 114 m away
+    assert m.hero(0)["skills_cast"] == 1
+    assert m.unit(0)["visible"] == 1
+
+
+@pytest.mark.parametrize("tick", range(4))
+def test_a_pushed_creep_goes_as_far_as_the_push(match, tick):
+    m = match(("liora", "brakka"))
+    m.game["tick"] = tick
+    m.table["kinds"][rec.KIND_SIEGE]["move_speed"] = 0.0
+    m.place(0, 0.0, AWAY)
+    creep = m.add_creep(1, 2.0, AWAY, kind=rec.KIND_SIEGE, stun_until=0, hp=9000.0, max_hp=9000.0)
+    m.cast(0, 1, direction=0)  # hush_wave pushes by 1.5 m
+    m.step(times=8)
+    assert m.unit(creep)["x"] - 2.0 == pytest.approx(1.5, abs=1e-4)
+
+
+def test_a_shot_does_not_chase_the_next_creep_in_the_slot(match):
+    m = match(("tamsin", "brakka"))
+    m.place(0, 0.0, AWAY)
+    creep = m.add_creep(1, 6.5, AWAY, hp=50.0, max_hp=50.0)
+    m.attack(0, creep)
+    assert m.games["projectiles"]["alive"].sum() == 1
+    m.unit(creep)["pending"] = 99.0  # another blow ends it, in the tick before a wave
+    m.game["next_wave"] = m.tick + 2
+    m.step()
+    assert m.unit(creep)["alive"] == 1  # the new one, at red's base
+    assert m.games["projectiles"]["alive"].sum() == 0
+
+
+def test_the_dead_shooter_is_neither_healed_nor_pricked(match):
+    m = match(("tamsin", "orrin"))
+    m.place(0, 0.0, AWAY)
+    m.place(1, 7.0, AWAY)
+    m.hero(0)["lifesteal"] = 0.5
+    m.base(1)["passive"] = rec.PASSIVE_THORNS
+    m.base(1)["passive_values"] = [0.5, 0.0, 0.0, 0.0]
+    m.attack(0, 1)
+    m.unit(0)["pending"] = 9999.0
+    m.step(times=8)
+    assert m.unit(0)["alive"] == 0
+    assert (m.unit(0)["pending"], m.hero(0)["pending_heal"]) == (0.0, 0.0)
