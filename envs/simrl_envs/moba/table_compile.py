@@ -34,6 +34,21 @@ def _ticks(seconds: float, dt: float) -> int:
     return max(1, round(seconds / dt)) if seconds > 0 else 0
 
 
+def _table(entry: Any, where: str, skip: set[str]) -> dict[str, Any]:
+    """Return the keys of a table but for some."""
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where}: expected a table, got {entry!r}")
+    return {key: value for key, value in entry.items() if key not in skip}
+
+
+def _entries(data: dict[str, Any], key: str, where: str) -> list[Any]:
+    """Return a list of the data, empty if it is absent."""
+    value = data.get(key, [])
+    if not isinstance(value, list):
+        raise ValueError(f"{where}: {key}: expected a list, got {value!r}")
+    return value
+
+
 def compile_rules(row: Any, data: dict[str, Any], max_minutes: float | None) -> None:
     """Fill in the scalars of `rules.toml` and the kinds of unit."""
     kinds = data.pop("kinds", {})
@@ -93,7 +108,7 @@ def compile_heroes(
         where = f"heroes.toml: {name}"
         lists = {"build", "skills"}
         fields = {key: field for key, field in HERO_FIELDS.items() if key not in lists}
-        scalars = {key: value for key, value in dict(entry).items() if key not in lists}
+        scalars = _table(entry, where, lists)
         values = read(scalars, fields, where)
         hero = row["heroes"][index]
         roles.append(values.pop("role"))
@@ -129,7 +144,7 @@ def _compile_skills(hero: Any, skills: Any, dt: float, where: str) -> tuple[str,
     fields = {key: field for key, field in SKILL_FIELDS.items() if key != "effects"}
     for s, entry in enumerate(skills):
         path = f"{where}.skills[{s}]"
-        scalars = {key: value for key, value in dict(entry).items() if key != "effects"}
+        scalars = _table(entry, path, {"effects"})
         values = read(scalars, fields, path)
         _check_skill(values, path)
         names.append(values.pop("name"))
@@ -195,18 +210,18 @@ def compile_map(row: Any, data: dict[str, Any], where: str, num_items: int) -> r
     values = read({k: v for k, v in data.items() if k not in lists}, fields, where)
     for key, value in values.items():
         row[key] = value
-    lanes = data.get("lanes", [])
+    lanes = _entries(data, "lanes", where)
     _compile_lanes(row, lanes, where)
-    structures = data.get("structures", [])
+    structures = _entries(data, "structures", where)
     _compile_structures(row, structures, len(lanes), where)
-    brushes = data.get("brushes", [])
+    brushes = _entries(data, "brushes", where)
     if len(brushes) > MAX_BRUSHES:
         raise ValueError(f"{where}: brushes: at most {MAX_BRUSHES}, got {len(brushes)}")
     for i, entry in enumerate(brushes):
         for key, value in read(entry, BRUSH_FIELDS, f"{where}: brushes[{i}]").items():
             row["brushes"][i][key] = value
     row["num_brushes"] = len(brushes)
-    relics = data.get("relics", [])
+    relics = _entries(data, "relics", where)
     if len(relics) > rec.NUM_RELICS:
         raise ValueError(f"{where}: relics: at most {rec.NUM_RELICS}, got {len(relics)}")
     point = Field(kind="numbers", low=-500.0, length=2)
@@ -222,7 +237,7 @@ def _compile_lanes(row: Any, lanes: list[Any], where: str) -> None:
         raise ValueError(f"{where}: lanes: expected 1 to {MAX_LANES} lanes, got {len(lanes)}")
     point = Field(kind="numbers", low=-500.0, length=2)
     for i, points in enumerate(lanes):
-        if not 2 <= len(points) <= MAX_WAYPOINTS:
+        if not isinstance(points, list) or not 2 <= len(points) <= MAX_WAYPOINTS:
             raise ValueError(f"{where}: lanes[{i}]: expected 2 to {MAX_WAYPOINTS} points")
         row["num_waypoints"][i] = len(points)
         for n, entry in enumerate(points):
