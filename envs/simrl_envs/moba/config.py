@@ -47,8 +47,8 @@ class MobaConfig:
     """Reward per experience earned."""
     weight_last_hit: float = 0.1
     """Reward per last hit on a creep, beside its gold."""
-    weight_mana: float = 0.2
-    """Reward per full mana bar gained; spending mana costs."""
+    weight_mana: float = 0.02
+    """Reward per full mana bar gained; spending mana costs, and a high cost keeps skills unused."""
     weight_kill: float = 0.5
     """Reward per kill of a hero, beside its gold and experience."""
     weight_death: float = -0.5
