@@ -20,7 +20,7 @@ class Recurrent(nn.Module):
     """
 
     def __init__(self, kind: RecurrentKind, inputs: int, width: int, bf16: bool = False) -> None:
-        """Build the cell; `bf16` runs whole sequences under bfloat16 autocast."""
+        """Build the cell; `bf16` runs it under bfloat16 autocast, acting and learning."""
         super().__init__()
         if kind not in ("lstm", "gru"):
             raise ValueError(f"unknown recurrent kind {kind!r}; the kinds are lstm, gru")

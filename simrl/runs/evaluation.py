@@ -125,3 +125,12 @@ def flat_figures(figures: Mapping[str, Any]) -> dict[str, float]:
 def read_evaluations(folder: Path | str) -> list[dict[str, Any]]:
     """Read the evaluations of a run, oldest first."""
     return read_records(Path(folder) / EVALUATION_FILE)
+
+
+def drop_evaluations_after(folder: Path | str, step: int) -> None:
+    """Forget evaluations past `step` agent-steps: they are of a stretch that a kill cut off."""
+    lines = read_evaluations(folder)
+    kept = [line for line in lines if line["step"] <= step]
+    if len(kept) < len(lines):
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        write_atomic(Path(folder) / EVALUATION_FILE, text)

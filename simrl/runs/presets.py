@@ -59,7 +59,7 @@ def connect_four() -> TrainConfig:
 
 
 def moba_1v1() -> TrainConfig:
-    """Train a 1v1 MOBA agent by self-play: the main job, 18 minutes on two cores."""
+    """Train a 1v1 MOBA agent by self-play: the main job, half an hour on two cores."""
     return TrainConfig(
         env="moba-1v1",
         num_envs=256,
@@ -89,7 +89,7 @@ def moba_1v1() -> TrainConfig:
             max_grad_norm=5.0,
             adam_epsilon=1e-8,
         ),
-        loop=LoopConfig(unroll=16, minutes=18.0),
+        loop=LoopConfig(unroll=16, minutes=30.0),
         league=LeagueConfig(
             self_share=0.7,
             scripted_share=0.2,

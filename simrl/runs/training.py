@@ -24,7 +24,7 @@ from simrl.rollout.npz import write_npz
 from simrl.rollout.observers import EpisodeStats, NanGuard
 from simrl.rollout.seating import Seating
 from simrl.runs.config import CONFIG_FILE, TrainConfig, is_run, run_config, save_config
-from simrl.runs.evaluation import EvaluationHook
+from simrl.runs.evaluation import EvaluationHook, drop_evaluations_after
 from simrl.runs.machine import save_machine
 from simrl.runs.policies import named_policy
 from simrl.selfplay.league import LEARNER, League, LeagueConfig
@@ -132,6 +132,7 @@ def resume_run(folder: Path | str, config: TrainConfig | None = None) -> Run:
         ) from error
     if config is not None:
         save_config(config, folder / CONFIG_FILE)
+    drop_evaluations_after(folder, run.loop.progress.steps)
     _open_writer(run)
     return run
 

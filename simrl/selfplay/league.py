@@ -166,6 +166,8 @@ class League(Observer):
                 name = self._draw(list(self._scripted), self.config.scripted_choice)
             else:
                 seated = [slot.name for slot in self.slots if slot.open]
+                # Where every slot is still busy with long games, its opponent takes one more.
+                seated = seated or [slot.name for slot in self.slots if slot.snapshot]
                 # Before the first snapshot the learner meets itself, on a seat that does not train.
                 name = seated[int(self._rng.integers(len(seated)))] if seated else LEARNER
             seating.policy_index[row, ~seating.trains[row]] = seating.index_of(name)
@@ -234,7 +236,8 @@ class League(Observer):
 
     def _fill_slots(self) -> None:
         """Seat past opponents until enough slots are open; busy slots wait for their games."""
-        wanted = min(self.config.seated_snapshots, len(self.snapshots))
+        distinct = 1 if self.config.choice == "latest" else self.config.seated_snapshots
+        wanted = min(distinct, len(self.snapshots))
         for slot in self.slots:
             if sum(s.open for s in self.slots) >= wanted:
                 return

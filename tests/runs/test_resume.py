@@ -1,6 +1,7 @@
 """A run that was killed and resumed ends with the same bits as one that was left alone."""
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from simrl.learn.loop import LoopConfig
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCriticConfig
 from simrl.runs.config import EvalConfig, TrainConfig, save_config
+from simrl.runs.evaluation import drop_evaluations_after, read_evaluations
 from simrl.runs.training import resume_run, start_run
 from simrl.selfplay.league import LeagueConfig
 
@@ -129,3 +131,11 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
 def test_resuming_nothing_names_the_folder(tmp_path):
     with pytest.raises(ValueError, match="is not a run"):
         resume_run(tmp_path)
+
+
+def test_evaluations_of_a_stretch_that_was_cut_off_are_forgotten(tmp_path):
+    lines = [{"step": step, "minutes": 1.0, "return": 0.0} for step in (10, 20, 30)]
+    path = tmp_path / "evaluation.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    drop_evaluations_after(tmp_path, 20)
+    assert [line["step"] for line in read_evaluations(tmp_path)] == [10, 20]
