@@ -78,7 +78,7 @@ smoke: build ## the built wheel in an empty environment, beside decoy folders
 ci: ## all that CI checks
 	@.ci/run
 
-learn-moba: $(STAMP) ## the 1v1 learning figures of docs/results.md: 3 seeds, 18 minutes each
+learn-moba: $(STAMP) ## the 1v1 learning figures of docs/results.md: 3 seeds, 30 minutes each
 	@$(BIN)/python scripts/learn_moba.py
 
 clean: ## remove builds and caches (not .venv, not runs/)

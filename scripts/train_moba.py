@@ -44,7 +44,7 @@ NET = ActorCriticConfig(
 PPO = PPOConfig(
     learning_rate=1.5e-3,
     learning_rate_schedule="linear",
-    learning_rate_end=3e-4,
+    learning_rate_end=2e-4,
     epochs=1,
     minibatch_size=1024,
     gamma=0.995,
@@ -58,7 +58,7 @@ PPO = PPOConfig(
 )
 # Most games are against oneself; the others against past selves and scripted opponents.
 LEAGUE = LeagueConfig(
-    self_share=0.7, scripted_share=0.15, scripted=OPPONENTS[1:], snapshot_steps=1_500_000
+    self_share=0.7, scripted_share=0.2, scripted=OPPONENTS[1:], snapshot_steps=1_500_000
 )
 
 
@@ -66,7 +66,7 @@ LEAGUE = LeagueConfig(
 class Arguments:
     """Train a 1v1 MOBA agent by self-play."""
 
-    minutes: float = 25.0
+    minutes: float = 30.0
     """How long to train [min]."""
     num_envs: int = 256
     """Games played side by side."""
