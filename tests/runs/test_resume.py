@@ -92,7 +92,7 @@ def test_two_thousand_steps_equal_one_thousand_kill_and_resume(tmp_path):
         "run = start_run(load_config(sys.argv[1]), sys.argv[2])\n"
         "while run.loop.progress.steps < 1024: run.loop.update()\n"
         "print('half', flush=True)\n"
-        "while True: run.loop.update(); time.sleep(0.01)\n"
+        "while True: run.loop.update(); time.sleep(0.3)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "config.yaml"), str(tmp_path / "parts")],
