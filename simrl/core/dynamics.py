@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 
@@ -19,3 +20,34 @@ class Dynamics(Protocol):
         its own rules and 1 elsewhere; an ended state stays as it is.
         """
         ...
+
+
+@runtime_checkable
+class RolloutDynamics(Dynamics, Protocol):
+    """A `Dynamics` that steps whole action sequences in compiled code, without a call a step."""
+
+    def rollout(self, state: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return states `[B, H, S]`, rewards `[B, H, A]` and discounts `[B, H]` after each step.
+
+        state: `[B, S]`.  actions: joint actions `[B, H, A, heads or size]`.
+        """
+        ...
+
+
+def unroll(dynamics: Dynamics, state: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Step `actions` `[B, H, A, ...]` from `state` `[B, S]`, natively where the model can.
+
+    Returns states `[B, H, S]`, rewards `[B, H, A]` and discounts `[B, H]`, each after its step.
+    """
+    if actions.ndim < 4 or actions.shape[1] < 1 or actions.shape[0] != state.shape[0]:
+        raise ValueError(
+            f"expected actions [{state.shape[0]}, H >= 1, A, ...], got {tuple(actions.shape)}"
+        )
+    if isinstance(dynamics, RolloutDynamics):
+        return dynamics.rollout(state, actions)
+    steps = []
+    for t in range(actions.shape[1]):
+        state, reward, discount = dynamics.step(state, actions[:, t])
+        steps.append((state.clone(), reward.clone(), discount.clone()))
+    states, rewards, discounts = (torch.stack(part, dim=1) for part in zip(*steps, strict=True))
+    return states, rewards, discounts

@@ -7,15 +7,16 @@ against its documented range.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from simrl.core.actions import ContinuousActions, DiscreteActions
+from simrl.core.dynamics import Dynamics
 
 BlockKind = Literal["vector", "table", "map"]
 
@@ -201,6 +202,11 @@ class EnvSpec:
     """Names of `TimeStep.metrics`.  Games report "outcome" `[N, A]`: 1 won, 0 drawn, -1 lost."""
     agent_names: tuple[str, ...] = field(default=())
     """A readable name for each agent."""
+    physics: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Plain facts that controllers build their models from: masses, dimensions, limits, the MJCF of
+    a robot ("mjcf"), and "state": the slice of each named part in a row of the state."""
+    dynamics: Callable[[], Dynamics] | None = field(default=None, compare=False, repr=False)
+    """Build the nominal model of this environment for planners; None if there is none."""
 
     def __post_init__(self) -> None:
         if self.num_agents < 1:
