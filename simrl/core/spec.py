@@ -207,6 +207,11 @@ class EnvSpec:
     a robot ("mjcf"), and "state": the slice of each named part in a row of the state."""
     dynamics: Callable[[], Dynamics] | None = field(default=None, compare=False, repr=False)
     """Build the nominal model of this environment for planners; None if there is none."""
+    reference: Callable[[Tensor, Tensor], Tensor] | None = field(
+        default=None, compare=False, repr=False
+    )
+    """Tell the targets that lie ahead: `reference(state [B, S], ahead [H] in seconds)` returns
+    `[B, H, n]`, its columns named in `physics["reference"]`; None if the task tracks nothing."""
 
     def __post_init__(self) -> None:
         if self.num_agents < 1:
