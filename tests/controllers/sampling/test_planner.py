@@ -255,7 +255,7 @@ def test_bad_options_are_named(options, message):
 def test_bad_tasks_and_states_are_named(name):
     with pytest.raises(ValueError, match="mass: there is no model to plan with"):
         make(name, replace(SPEC, dynamics=None))
-    with pytest.raises(ValueError, match="tic-tac-toe: .* these are discrete"):
+    with pytest.raises(ValueError, match=r"tic-tac-toe: .* these are discrete"):
         make(name, make_env("tic-tac-toe", 1).spec)
     with pytest.raises(ValueError, match="plan for one agent, and there are 2"):
         make(name, replace(SPEC, num_agents=2, teams=(), agent_names=()))
