@@ -230,23 +230,28 @@ def _vector_env(source: str | VectorEnv, num_envs: int, options: dict[str, Any])
 
 
 def _spec(env: VectorEnv, name: str) -> EnvSpec:
-    seen = env.single_observation_space
-    if isinstance(seen, spaces.Box):
-        low, high = seen.low.reshape(-1).tolist(), seen.high.reshape(-1).tolist()
-    elif isinstance(seen, spaces.Discrete):
-        low, high = [0.0] * int(seen.n), [1.0] * int(seen.n)
-    else:
-        raise ValueError(f"{name}: observations must be a Box or Discrete, got {seen}")
-    columns = [Column(f"x{i}", a, b) for i, (a, b) in enumerate(zip(low, high, strict=True))]
     return EnvSpec(
         id=name,
         num_agents=1,
-        observations={"policy": Layout((vector("obs", *columns),))},
-        actions=_actions(env.single_action_space, name),
+        observations={"policy": observation_layout(env.single_observation_space, name)},
+        actions=action_spec(env.single_action_space, name),
     )
 
 
-def _actions(space: spaces.Space[Any], name: str) -> ActionSpec:
+def observation_layout(space: spaces.Space[Any], name: str) -> Layout:
+    """Return the layout of a Box, or of a Discrete as one-hot; ValueError for other spaces."""
+    if isinstance(space, spaces.Box):
+        low, high = space.low.reshape(-1).tolist(), space.high.reshape(-1).tolist()
+    elif isinstance(space, spaces.Discrete):
+        low, high = [0.0] * int(space.n), [1.0] * int(space.n)
+    else:
+        raise ValueError(f"{name}: observations must be a Box or Discrete, got {space}")
+    columns = [Column(f"x{i}", a, b) for i, (a, b) in enumerate(zip(low, high, strict=True))]
+    return Layout((vector("obs", *columns),))
+
+
+def action_spec(space: spaces.Space[Any], name: str) -> ActionSpec:
+    """Return the spec of a gymnasium action space; ValueError if it is not supported."""
     if isinstance(space, spaces.Discrete):
         return DiscreteActions((Head("action", int(space.n)),))
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
