@@ -1,0 +1,86 @@
+"""Make plug-ins from task files without importing MuJoCo before one is built."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simrl.core.dynamics import Dynamics
+from simrl.core.env import VecEnv
+from simrl.core.plugins import EnvPlugin
+from simrl.core.replay import Replay
+from simrl_envs.robot.config import RobotConfig
+
+if TYPE_CHECKING:
+    from simrl_envs.robot.task import Task
+
+TASKS = Path(__file__).parent / "tasks"
+
+
+def require_mujoco() -> None:
+    """Raise ImportError with one clear line if MuJoCo is missing."""
+    try:
+        import mujoco.batch  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "the robot environments need mujoco 4: pip install 'simrl[robots]'"
+        ) from error
+
+
+def task_plugin(name: str, summary: str, config: type = RobotConfig) -> EnvPlugin:
+    """Register the task of the file `tasks/NAME.toml`."""
+
+    def compiled(options: Any) -> Task:
+        return _load(name, options.terrain_height, options.terrain_seed)
+
+    return robot_plugin(summary, config, compiled)
+
+
+def robot_plugin(summary: str, config: type, task: Callable[[Any], Task]) -> EnvPlugin:
+    """Register what `task(config)` compiles; it is called only after MuJoCo was found."""
+
+    def compiled(options: Any) -> Task:
+        require_mujoco()
+        return task(options)
+
+    def make(options: Any, num_envs: int) -> VecEnv:
+        built = compiled(options)
+        from simrl_envs.robot.env import RobotEnv
+
+        return RobotEnv(built, options, num_envs)
+
+    def dynamics(options: Any) -> Dynamics:
+        built = compiled(options)
+        from simrl_envs.robot.dynamics import RobotDynamics
+
+        return RobotDynamics(built, options)
+
+    def frames(replay: Replay) -> Iterable[np.ndarray]:
+        """Draw the start and what each action led to."""
+        import torch
+
+        known = {field.name for field in dataclasses.fields(config)}
+        options = config(**{key: value for key, value in replay.config.items() if key in known})
+        env = make(options, 1)
+        state = torch.frombuffer(bytearray(replay.snapshot), dtype=torch.float64)[None]
+        model = dynamics(options)
+        env.restore(state)
+        yield env.render(0)
+        for action in replay.actions:
+            state = model.step(state, torch.from_numpy(action)[None])[0]
+            env.restore(state)
+            yield env.render(0)
+
+    return EnvPlugin(summary, config, make, dynamics, frames=frames)
+
+
+@lru_cache(maxsize=16)
+def _load(name: str, terrain_height: float, terrain_seed: int) -> Task:
+    from simrl_envs.robot.task import load_task
+
+    return load_task(TASKS / f"{name}.toml", name)

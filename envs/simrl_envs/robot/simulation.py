@@ -1,0 +1,222 @@
+"""Step rows of a task on `mujoco.batch.Batch`; the environment and its `Dynamics` both stand on it.
+
+A `Simulation` holds M rows in two matrices (see `rows`), steps them in native threads, isolates the
+rows whose physics diverged, and keeps the books: rewards, ends, metrics and commands.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+
+from simrl_envs.robot.metrics import conclude, gather, measure
+from simrl_envs.robot.rows import RowLayout, View
+from simrl_envs.robot.streams import Draw, join, split
+from simrl_envs.robot.task import Task
+
+MAX_VELOCITY = 1e6
+"""Largest generalised velocity [m/s or rad/s] that is still physics."""
+FATAL_WARNINGS = [
+    int(kind)
+    for kind in (
+        mujoco.mjtWarning.mjWARN_BADQPOS,
+        mujoco.mjtWarning.mjWARN_BADQVEL,
+        mujoco.mjtWarning.mjWARN_BADQACC,
+        mujoco.mjtWarning.mjWARN_BADCTRL,
+    )
+]
+
+
+class Simulation:
+    """Step `num_rows` simulations of a task's model.
+
+    Args:
+        task: The compiled task.
+        layout: Layout of a row.
+        num_rows: Number of simulations M.
+        threads: Native threads.
+        model: The model to step; default: the task's.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        layout: RowLayout,
+        num_rows: int,
+        threads: int,
+        model: mujoco.MjModel | None = None,
+    ) -> None:
+        self.task, self.layout = task, layout
+        self.model = task.robot.model if model is None else model
+        self.substeps = task.substeps(self.model.opt.timestep)
+        self.num_rows = num_rows
+        self.batch = Batch(self.model, num_rows, threads)
+        self.batch.reset(stage=0)
+        self.sim: np.ndarray = self.batch.state
+        self.extra = np.zeros((num_rows, layout.extra_size))
+        self._before = (self.sim.copy(), self.extra.copy())
+        self._blank_sim = self.sim[0].copy()
+        self._keeps = task.file.fresh == "none" and bool(task.needs)
+        fields = {name: self.batch.bind(name) for name in task.needs}
+        self._kept = [
+            (
+                self.extra[:, layout.extra[f"data.{name}"]],
+                fields[name].reshape(num_rows, -1),
+            )
+            for name in task.needs
+            if self._keeps
+        ]
+        self.view = View(layout, self.sim, self.extra, self._before, {} if self._keeps else fields)
+        self._ctrl = self.batch.bind("ctrl")
+        self._action = self.extra[:, layout.extra["action"]]
+        self._sent = self.extra[:, layout.extra["sent"]]
+        self.steps = self.extra[:, layout.extra["steps"].start]
+        self.ended = self.extra[:, layout.extra["ended"].start]
+        self._stream = self.extra[:, layout.extra["stream"]]
+        self._totals = self.extra[:, layout.extra["metric_totals"]]
+        self._counts = self.extra[:, layout.extra["metric_counts"]]
+        self.terms = np.zeros((num_rows, len(task.rewards)))
+        """Unweighted reward terms of the last step `[M, R]`."""
+        self.reward = np.zeros(num_rows)
+        """Reward of the last step `[M]`."""
+        self.measured = np.zeros((num_rows, len(task.metrics)))
+        """What each metric measured in the last step `[M, K]`."""
+
+    def step(self, action: np.ndarray, delays: np.ndarray | None = None) -> np.ndarray:
+        """Apply actions `[M, nu]`; return the rows that diverged, put back to before the step.
+
+        delays: physics steps `[M]` by which each row's actuators lag, if any does.
+        """
+        np.copyto(self._before[0], self.sim)
+        np.copyto(self._before[1], self.extra)
+        if self._sent.shape[1]:
+            width = self._action.shape[1]
+            self._sent[:, :-width] = self._before[1][:, self.layout.extra["sent"]][:, width:]
+            self._sent[:, -width:] = self._before[1][:, self.layout.extra["action"]]
+        self._action[:] = action
+        failed = self._advance(delays)
+        self.steps += 1.0
+        bad = self._diverged(failed)
+        if len(bad):
+            self.sim[bad] = self._before[0][bad]
+            self.batch.warning[bad] = 0
+            if self.task.stage:
+                self.batch.forward(bad, self.task.stage)
+        for kept, value in self._kept:
+            kept[:] = value
+        if len(bad) and self._keeps:
+            for part in self._kept_slices():
+                self.extra[bad, part] = self._before[1][bad, part]
+        return bad
+
+    def settle(self) -> np.ndarray:
+        """Pay, measure, and return which rows ended by the task's rules `[M]` bool."""
+        task, view = self.task, self.view
+        task.pay(view, self.terms, self.reward)
+        ended = task.ended(view)
+        if task.metrics:
+            measure(task, view, self.measured)
+            gather(task, view.time, self.measured, self._totals, self._counts)
+        return ended
+
+    def renew(self) -> None:
+        """Let commands and memory follow the step."""
+        if self.task.update is not None:
+            self.task.renew(self.view, self.draw())
+
+    def begin(self, rows: np.ndarray, streams: np.ndarray) -> None:
+        """Start new episodes in `rows`, each with its own stream `[len(rows)]` uint64."""
+        layout = self.layout
+        sim = np.broadcast_to(self._blank_sim, (len(rows), len(self._blank_sim))).copy()
+        extra = np.zeros((len(rows), layout.extra_size))
+        extra[:, layout.extra["stream"]] = split(streams)
+        self.task.begin(View(layout, sim, extra), Draw(streams, np.zeros(len(rows))))
+        self.sim[rows], self.extra[rows] = sim, extra
+        self.refresh(rows)
+        if self._keeps:
+            self.batch.forward(rows, int(mujoco.mjtStage.mjSTAGE_ACC))
+            for kept, value in self._kept:
+                kept[rows] = value[rows]
+
+    def refresh(self, rows: np.ndarray | None = None) -> None:
+        """Recompute the derived fields of `rows` at their states, where the task wants them new."""
+        self.batch.warning[slice(None) if rows is None else rows] = 0
+        if self.task.stage:
+            self.batch.forward(rows, self.task.stage)
+
+    def load(
+        self, rows: np.ndarray, where: np.ndarray | None = None, *, refresh: bool = True
+    ) -> None:
+        """Put packed `rows` `[R, S]` into the rows `where` (default: all).
+
+        Without `refresh`, derived fields are those of an older state until the next step.
+        """
+        if where is None:
+            self.sim[:] = self._blank_sim
+            self.layout.unpack(rows, self.sim, self.extra)
+        else:
+            sim, extra = self.sim[where], self.extra[where]
+            sim[:] = self._blank_sim
+            self.layout.unpack(rows, sim, extra)
+            self.sim[where], self.extra[where] = sim, extra
+        if refresh:
+            self.refresh(where)
+
+    def pack(self, out: np.ndarray) -> np.ndarray:
+        """Write all rows `[M, S]` into `out` and return it."""
+        return self.layout.pack(self.sim, self.extra, out)
+
+    def streams(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return the stream of each row's episode, uint64."""
+        return join(self._stream[rows])
+
+    def draw(self) -> Draw:
+        """Draw numbers for this step, for every row."""
+        return Draw(self.streams(), self.steps)
+
+    def figures(self, rows: np.ndarray) -> np.ndarray:
+        """Return the metrics `[len(rows), K]` of episodes that end now."""
+        totals, counts = self._totals[rows], self._counts[rows]
+        return conclude(self.task, totals, counts, self.measured[rows])
+
+    def _advance(self, delays: np.ndarray | None) -> np.ndarray:
+        """Step the physics; return the rows in which MuJoCo raised."""
+        try:
+            if delays is None:
+                self._ctrl[:] = self._action
+                self.batch.step(nstep=self.substeps, stage=self.task.stage)
+            else:
+                self.batch.rollout(self.substeps, self._delayed(delays), record=())
+                if self.task.stage or self._keeps:
+                    self.batch.forward(stage=self.task.stage or 3)
+        except SimulationError as error:
+            return error.ids
+        return np.zeros(0, np.int64)
+
+    def _delayed(self, delays: np.ndarray) -> np.ndarray:
+        """Return the control of each physics step `[M, substeps, nu]` under each row's delay."""
+        nu = self._action.shape[1]
+        past = np.concatenate([self._sent, self._action], axis=1).reshape(self.num_rows, -1, nu)
+        newest = past.shape[1] - 1
+        ticks = np.arange(self.substeps)[None, :] - delays[:, None]
+        age = np.minimum(-(ticks // self.substeps), newest)
+        return past[np.arange(self.num_rows)[:, None], newest - np.maximum(age, 0)]
+
+    def _diverged(self, failed: np.ndarray) -> np.ndarray:
+        """Return the rows that failed, were warned about, or move impossibly fast."""
+        speed = np.abs(self.view.qvel).max(axis=1, initial=0.0)
+        fine = speed <= MAX_VELOCITY
+        warned = self.batch.warning[:, FATAL_WARNINGS, 1]
+        if not failed.size and fine.all() and not warned.any():
+            return failed
+        bad = ~fine | warned.any(axis=1) | ~np.isfinite(self.view.qpos).all(axis=1)
+        bad[failed] = True
+        return np.flatnonzero(bad)
+
+    def diverged_warnings(self) -> bool:
+        """Tell whether MuJoCo warned of broken physics in any row."""
+        return bool(self.batch.warning[:, FATAL_WARNINGS, 1].any())
+
+    def _kept_slices(self) -> list[slice]:
+        return [self.layout.extra[f"data.{name}"] for name in self.task.needs]

@@ -1,0 +1,1 @@
+"""Named terms that task files put together; `registry` keeps them."""
