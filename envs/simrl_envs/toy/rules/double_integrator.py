@@ -13,7 +13,7 @@ from simrl.core.actions import ContinuousActions
 from simrl.core.policy import PolicyOutput
 from simrl.core.spec import Column, EnvSpec, Layout, vector
 from simrl.core.timestep import Obs, PolicyState
-from simrl_envs.toy.base import Move, record
+from simrl_envs.toy.base import Move, ToyDynamics, record
 from simrl_envs.toy.draw import COLOURS, INK, canvas, pixels
 from simrl_envs.toy.streams import uniform
 
@@ -64,6 +64,13 @@ class DoubleIntegratorRules:
             state_size=self.record.itemsize,
             step_seconds=config.step_seconds,
             max_steps=config.episode_steps,
+            physics={
+                "model": "double-integrator",
+                "mass": 1.0,
+                # Bytes of the record: position and velocity are its last two float64 numbers.
+                "state": {"qpos": slice(16, 24), "qvel": slice(24, 32)},
+            },
+            dynamics=lambda: ToyDynamics(self),
         )
 
     def start(self, games: np.ndarray) -> None:

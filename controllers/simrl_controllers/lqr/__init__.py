@@ -1,0 +1,45 @@
+"""Linear-quadratic control: Riccati solvers, linearisation, LQR and iterative LQR policies."""
+
+from simrl.core.plugins import ControllerPlugin
+from simrl_controllers.lqr.linearise import (
+    Linearisation,
+    LinearModel,
+    linearise,
+    linearise_casadi,
+    linearise_step,
+    trim,
+)
+from simrl_controllers.lqr.plant import Plant
+from simrl_controllers.lqr.policy import LqrConfig, LqrPolicy, make_lqr
+from simrl_controllers.lqr.riccati import (
+    LqrSolution,
+    TimeVaryingSolution,
+    solve_finite,
+    solve_lqr,
+    solve_time_varying,
+)
+
+lqr = ControllerPlugin(
+    "linear-quadratic regulator about an operating point, with preview of a reference",
+    LqrConfig,
+    make_lqr,
+)
+
+__all__ = [
+    "LinearModel",
+    "Linearisation",
+    "LqrConfig",
+    "LqrPolicy",
+    "LqrSolution",
+    "Plant",
+    "TimeVaryingSolution",
+    "linearise",
+    "linearise_casadi",
+    "linearise_step",
+    "lqr",
+    "make_lqr",
+    "solve_finite",
+    "solve_lqr",
+    "solve_time_varying",
+    "trim",
+]
