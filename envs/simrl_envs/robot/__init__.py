@@ -30,7 +30,6 @@ How to add a task
        memory = { phase = 2 }                    # the task's own numbers in the state row
        payload_body = "trunk"                    # bodies that randomisation loads and pushes
        push_body = "trunk"
-       terrain_geom = "floor"                    # the geom that a height field replaces
 
        [start]                                   # writes qpos, qvel, command, memory at the start
        term = "around"
@@ -68,7 +67,8 @@ How to add a task
    `EnvPlugin(summary, MyConfig, make=lambda config, n: RobotEnv(my_task(config), config, n), ...)`
    with a config that inherits `RobotConfig`; then one line in pyproject.toml.
 
-A row of the state is `qpos | qvel | command | time | ... `; `spec.physics["state"]` names the parts.
+A row of the state is `qpos | qvel | command | time | ...`;
+`spec.physics["state"]` names the parts.
 `RobotEnv.render` calls `simrl_envs.robot.render.draw(model, data) -> (H, W, 3) uint8`.
 """
 
@@ -77,7 +77,16 @@ from __future__ import annotations
 from simrl_envs.robot.config import RobotConfig
 from simrl_envs.robot.plugin import task_plugin
 
-__all__ = ["RobotConfig", "cartpole_balance", "cartpole_swingup", "task_plugin"]
+__all__ = [
+    "RobotConfig",
+    "cartpole_balance",
+    "cartpole_swingup",
+    "quadrotor_hover",
+    "quadrotor_track",
+    "task_plugin",
+]
 
 cartpole_swingup = task_plugin("cartpole-swingup", "swing a hanging pole up and hold it")
 cartpole_balance = task_plugin("cartpole-balance", "hold a pole upright on a cart")
+quadrotor_hover = task_plugin("quadrotor-hover", "hover at a point from a disturbed start")
+quadrotor_track = task_plugin("quadrotor-track", "fly a figure of eight of random size and speed")

@@ -40,10 +40,6 @@ class RobotConfig:
     """Seconds between the starts of two pushes."""
     push_seconds: float = 0.1
     """How long a push lasts [s]; its force is impulse / duration."""
-    terrain_height: float = 0.0
-    """Height between the lowest and highest point of a random height field [m]; 0 is flat."""
-    terrain_seed: int = 0
-    """Seed of the height field; episodes start at random places on it."""
 
     def __post_init__(self) -> None:
         positive = {"mass": self.mass, "motor_gain": self.motor_gain}
@@ -53,7 +49,7 @@ class RobotConfig:
             _check_range(name, given, above_zero=True)
         for name in ("payload", "latency", "push"):
             _check_range(name, getattr(self, name), above_zero=False)
-        for name in ("seconds", "threads", "observation_noise", "terrain_height"):
+        for name in ("seconds", "threads", "observation_noise"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be at least 0, got {value}")

@@ -17,8 +17,8 @@ from simrl.core.timestep import Obs, TimeStep
 from simrl_envs.robot.config import RobotConfig, thread_count
 from simrl_envs.robot.dynamics import RobotDynamics
 from simrl_envs.robot.facts import task_facts, task_reference
-from simrl_envs.robot.randomise import Randomiser, latency_steps
 from simrl_envs.robot.metrics import succeeded
+from simrl_envs.robot.randomise import Randomiser, latency_steps
 from simrl_envs.robot.simulation import Simulation
 from simrl_envs.robot.streams import first_streams, next_streams
 from simrl_envs.robot.task import FIXED_METRICS, Task, action_names, row_layout
@@ -165,8 +165,10 @@ class RobotEnv:
         n, task = self.num_envs, self.task
         widths = {name: group.layout.size for name, group in task.groups.items()}
         self._wide = {name: np.zeros((n, width)) for name, width in widths.items()}
-        self._obs = {name: np.zeros((n, 1, w), np.float32) for name, w in widths.items()}
-        self._obs["state"] = np.zeros((n, self._layout.size))
+        self._obs: dict[str, np.ndarray] = {
+            name: np.zeros((n, 1, w), np.float32) for name, w in widths.items()
+        }
+        self._obs["state"] = np.zeros((n, self._layout.size), np.float64)
         self._final_obs = {name: value.copy() for name, value in self._obs.items()}
         self._reward = np.zeros((n, 1), np.float32)
         self._terms = np.zeros((n, 1, len(task.rewards)), np.float32)

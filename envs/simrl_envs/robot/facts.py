@@ -26,7 +26,7 @@ def task_facts(task: Task) -> dict[str, Any]:
 
 
 def task_reference(task: Task, layout: RowLayout) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return `spec.reference`: targets `[B, H, n]` at `ahead` `[H]` seconds from states `[B, S]`."""
+    """Return `spec.reference`: targets `[B, H, n]`, `ahead` `[H]` seconds from `[B, S]`."""
     term = task.reference
     if term is None:
         return None

@@ -36,7 +36,7 @@ def task_plugin(name: str, summary: str, config: type = RobotConfig) -> EnvPlugi
     """Register the task of the file `tasks/NAME.toml`."""
 
     def compiled(options: Any) -> Task:
-        return _load(name, options.terrain_height, options.terrain_seed)
+        return _load(name)
 
     return robot_plugin(summary, config, compiled)
 
@@ -80,7 +80,7 @@ def robot_plugin(summary: str, config: type, task: Callable[[Any], Task]) -> Env
 
 
 @lru_cache(maxsize=16)
-def _load(name: str, terrain_height: float, terrain_seed: int) -> Task:
+def _load(name: str) -> Task:
     from simrl_envs.robot.task import load_task
 
     return load_task(TASKS / f"{name}.toml", name)

@@ -98,7 +98,6 @@ class TaskFile:
     terms: tuple[str, ...] = ()
     payload_body: str = ""
     push_body: str = ""
-    terrain_geom: str = ""
     command: tuple[Column, ...] = ()
     memory: Mapping[str, int] = field(default_factory=dict)
     update: TermUse | None = None
@@ -137,7 +136,6 @@ def read_task(path: Path | str, variables: Mapping[str, Any] | None = None) -> T
         terms=tuple(table.texts("terms")),
         payload_body=table.text("payload_body", ""),
         push_body=table.text("push_body", ""),
-        terrain_geom=table.text("terrain_geom", ""),
         command=tuple(_column(text, path.name) for text in table.texts("command")),
         memory={str(k): int(v) for k, v in table.mapping("memory").items()},
         start=_use(table.table("start")),

@@ -188,7 +188,7 @@ def action_saturation(view: View) -> np.ndarray:
 
 @start("around")
 def around(view: View, draw: Draw, *, position: float = 0.0, velocity: float = 0.0) -> None:
-    """Start at the model's reference pose with uniform noise; free joints keep a unit quaternion."""
+    """Start at the model's reference pose with uniform noise; quaternions keep length 1."""
     view.qpos[:] += draw.between("position", -position, position, view.qpos.shape[1])
     view.qvel[:] += draw.between("velocity", -velocity, velocity, view.qvel.shape[1])
     normalise_quaternions(view)
