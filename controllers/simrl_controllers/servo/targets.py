@@ -27,7 +27,8 @@ class TargetConfig:
     target: TargetKind = "auto"
     """Where targets come from: "command" (the command in the state: angles, then if given speeds
     and torques of all motors), "pose" (the task's reference, by inverse kinematics), "home" (the
-    nominal pose); "auto" takes the first of these that the task has."""
+    nominal pose); "auto" takes the first of these that the task has, a command if its names are
+    those of the joints."""
     site: str = "end_effector"
     """Site of the robot that follows a pose."""
     follow: float = 0.3
@@ -141,17 +142,17 @@ def _choose(spec: EnvSpec, terms: RobotTerms, config: TargetConfig) -> TargetKin
     command = spec.physics.get("state", {}).get("command")
     size = 0 if command is None else command.stop - command.start
     fits = size in (terms.size, 2 * terms.size, 3 * terms.size)
-    poses = spec.reference is not None and {"x", "y", "z"} <= set(spec.physics["reference"])
-    if config.target == "auto":
-        if fits and "command" in spec.physics:
-            return "command"
-        reachable = config.site in [
-            terms.model.site(index).name for index in range(terms.model.nsite)
-        ]
-        return "pose" if poses and reachable else "home"
     if config.target == "command" and not fits:
         raise ValueError(
             f"{spec.id}: a command of {terms.size} joint angles (then speeds, then torques) is "
             f"needed, and the command in the state has {size} numbers"
         )
-    return config.target
+    if config.target != "auto":
+        return config.target
+    # A pose has seven numbers too, as many as an arm has joints: the names tell.
+    names = [str(name).split(" ")[0] for name in spec.physics.get("command", ())]
+    if fits and names[: terms.size] == terms.joints:
+        return "command"
+    sites = [terms.model.site(index).name for index in range(terms.model.nsite)]
+    poses = spec.reference is not None and {"x", "y", "z"} <= set(spec.physics["reference"])
+    return "pose" if poses and config.site in sites else "home"

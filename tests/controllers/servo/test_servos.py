@@ -110,7 +110,11 @@ def test_commanded_speeds_and_torques_are_fed_forward(make_arm):
     # A command of three times seven numbers: angles, speeds, torques.
     arm = make_arm()
     parts = {**arm.spec.physics["state"], "command": slice(15, 36)}
-    physics = {**arm.spec.physics, "state": parts, "command": ("all",)}
+    physics = {
+        **arm.spec.physics,
+        "state": parts,
+        "command": tuple(f"j{i} [rad]" for i in range(7)),
+    }
     spec = replace(arm.spec, physics=physics, state_size=36)
     config = PdConfig(stiffness=(0.0,), damping=(4.0,), compensate_gravity=False)
     state = torch.zeros(1, 36).double()
