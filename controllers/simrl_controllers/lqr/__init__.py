@@ -1,6 +1,8 @@
 """Linear-quadratic control: Riccati solvers, linearisation, LQR and iterative LQR policies."""
 
 from simrl.core.plugins import ControllerPlugin
+from simrl_controllers.lqr.ilqr import Ilqr, IlqrCost, IlqrOptions, IlqrPlan
+from simrl_controllers.lqr.ilqr_policy import IlqrConfig, IlqrPolicy, make_ilqr
 from simrl_controllers.lqr.linearise import (
     Linearisation,
     LinearModel,
@@ -24,8 +26,19 @@ lqr = ControllerPlugin(
     LqrConfig,
     make_lqr,
 )
+ilqr = ControllerPlugin(
+    "iterative LQR in the task's own model, over a receding horizon with action limits",
+    IlqrConfig,
+    make_ilqr,
+)
 
 __all__ = [
+    "Ilqr",
+    "IlqrConfig",
+    "IlqrCost",
+    "IlqrOptions",
+    "IlqrPlan",
+    "IlqrPolicy",
     "LinearModel",
     "Linearisation",
     "LqrConfig",
@@ -33,10 +46,12 @@ __all__ = [
     "LqrSolution",
     "Plant",
     "TimeVaryingSolution",
+    "ilqr",
     "linearise",
     "linearise_casadi",
     "linearise_step",
     "lqr",
+    "make_ilqr",
     "make_lqr",
     "solve_finite",
     "solve_lqr",
