@@ -23,9 +23,9 @@ class PettingZooVec:
     All agents must have the same spaces: observations a Box or Discrete (shown as one-hot), or a
     Dict of "observation" and "action_mask"; actions Discrete, MultiDiscrete or a bounded Box.
     An agent that leaves before the others is dead: "alive" is False, its observation and rewards
-    are 0, and its only legal action is the first.  The episode ends when none is left; it is truncated
-    if the last to leave were all truncated.  PettingZoo cannot copy an environment's state, so
-    `snapshot` and `restore` raise NotImplementedError.
+    are 0, and its only legal action is the first.  The episode ends when none is left; it is
+    truncated if the last to leave were all truncated.  PettingZoo cannot copy an environment's
+    state, so `snapshot` and `restore` raise NotImplementedError.
     """
 
     def __init__(

@@ -38,6 +38,9 @@ class ActorCriticConfig:
     """Width of the memory."""
     recurrent_bf16: bool = False
     """Run the memory under bfloat16 autocast; faster on processors with AVX512-BF16."""
+    recurrent_residual: bool = False
+    """Add the memory's input to its output, so that what needs no memory is learned sooner; both
+    must be equally wide."""
     critic: CriticKind = "shared"
     """Where values come from: "shared" (the actor's features), "separate" (an encoder and trunk of
     its own on the "policy" group) or "privileged" (the same on the "critic" group)."""
@@ -97,6 +100,11 @@ class ActorCritic(nn.Module):
             self.roles.append(RoleModulation(layout, config.role_columns, width))
         self.memory: Recurrent | None = None
         if config.recurrent != "none":
+            if config.recurrent_residual and width != config.recurrent_width:
+                raise ValueError(
+                    f"recurrent_residual needs a recurrent_width of {width}, the width of the "
+                    f"trunk, got {config.recurrent_width}"
+                )
             self.memory = Recurrent(
                 config.recurrent, width, config.recurrent_width, config.recurrent_bf16
             )
@@ -155,8 +163,8 @@ class ActorCritic(nn.Module):
         features = self._trunk(features, x)
         new_state: dict[str, Tensor] = {}
         if self.memory is not None:
-            features, new_state = self.memory.step(features, state)
-            features = self._play_role(features, x)
+            recalled, new_state = self.memory.step(features, state)
+            features = self._after_memory(features, recalled, x)
         dist, value = self._heads(obs, features, rows, need_value)
         return dist, value, new_state
 
@@ -175,8 +183,8 @@ class ActorCritic(nn.Module):
         features = self._trunk(features, x)
         if self.memory is not None:
             shaped = features.unflatten(0, (num_steps, batch))
-            features = self.memory.sequence(shaped, start_state, episode_start).flatten(0, 1)
-            features = self._play_role(features, x)
+            recalled = self.memory.sequence(shaped, start_state, episode_start).flatten(0, 1)
+            features = self._after_memory(features, recalled, x)
         dist, value = self._heads(flat, features, rows, True)
         return dist, value.unflatten(0, (num_steps, batch))
 
@@ -229,7 +237,8 @@ class ActorCritic(nn.Module):
         features = self.trunk(features)
         return self.roles[0](features, x) if self.config.role_columns else features
 
-    def _play_role(self, features: Tensor, x: Tensor) -> Tensor:
+    def _after_memory(self, features: Tensor, recalled: Tensor, x: Tensor) -> Tensor:
+        features = features + recalled if self.config.recurrent_residual else recalled
         return self.roles[-1](features, x) if self.config.role_columns else features
 
     def _heads(

@@ -192,3 +192,22 @@ def test_role_columns_must_be_neighbours_in_a_vector_block():
         ActorCritic(ROLES, ActorCriticConfig(role_columns="own.hero_"))
     with pytest.raises(ValueError, match="unknown block 'me'"):
         ActorCritic(ROLES, ActorCriticConfig(role_columns="me.is_"))
+
+
+def test_residual_memory_adds_its_input():
+    torch.manual_seed(0)
+    config = ActorCriticConfig(hidden=(8,), recurrent="lstm", recurrent_width=8, policy_gain=1.0)
+    net = ActorCritic(ROLES, dataclasses.replace(config, recurrent_residual=True))
+    obs = {"policy": torch.rand(2, 3), "action_mask": torch.ones(2, 4, dtype=torch.bool)}
+    with torch.no_grad():  # a memory of zeros puts out zeros
+        for parameter in net.memory.parameters():
+            parameter.zero_()
+        acted = net.act_step(obs, net.initial_state(2))[0].logits
+        wanted = net.head(net.trunk(obs["policy"]))[:, :3]
+        lead = {name: value[None] for name, value in obs.items()}
+        start = torch.zeros(1, 2, dtype=torch.bool)
+        learned = net.sequence(lead, net.initial_state(2), start)[0].logits
+    torch.testing.assert_close(acted, wanted)
+    torch.testing.assert_close(learned, wanted)
+    with pytest.raises(ValueError, match="needs a recurrent_width of 8"):
+        ActorCritic(ROLES, dataclasses.replace(config, recurrent_width=4, recurrent_residual=True))
