@@ -21,6 +21,8 @@ HORIZON = 32.0
 """Obstacles up to this far ahead are heeded [m]."""
 BEHIND = 4.0
 """Obstacles are heeded until they are this far behind the rear axle [m]."""
+ROOM = 4.0
+"""Distance kept behind an obstacle that is in the way [m]: what it takes to swing out."""
 LOOKAHEAD_SECONDS = 0.9
 """Time that the point of pursuit lies ahead [s]."""
 SPEED_GAIN = 1.5
@@ -73,17 +75,21 @@ class LaneDriver:
         # How far each candidate offset [rows, K] reaches into the room of each disc [rows, M].
         lack = width[:, None] + MARGIN - (self.offsets[:, None] - aside[:, None]).abs()
         lack = torch.where(near[:, None], lack.clamp(min=0.0), torch.zeros_like(lack))
-        weight = (1.5 - x / HORIZON).clamp(0.5, 1.5)[:, None]
+        weight = torch.exp(-x.clamp(min=0.0) / 10.0)[:, None]
         now = car[:, 4:5]
         cost = 0.15 * self.offsets.abs() + 0.1 * (self.offsets - now).abs()
-        cost = cost + (3.0 * weight * lack).sum(-1)
+        # To change sides in front of a disc takes room, more the closer it is.
+        crosses = (self.offsets[:, None] - aside[:, None]) * (now - aside)[:, None] < 0.0
+        change = torch.where(near, (now - aside).abs(), torch.zeros_like(aside))[:, None] * crosses
+        late = torch.exp(-x.clamp(min=0.0) / 5.0)[:, None] * (car[:, :1, None] / 5.0).clamp(max=1.0)
+        cost = cost + (10.0 * weight * lack + 10.0 * late * change).sum(-1)
         offset = self.offsets[cost.argmin(-1)]
         # Who is still in the way is not overtaken: slow down to its speed before it.
         facing = near & (x > 0.0) & ((now - aside).abs() < width + 0.2)
-        gap = (x - radius - CAR.length).clamp(min=0.0)
-        own = car[:, 0:1] + discs[..., 3]
-        allowed = own.clamp(min=0.0) + torch.sqrt(2.0 * 2.5 * gap)
-        allowed = torch.where(facing, allowed.clamp(min=1.5), torch.full_like(allowed, math.inf))
+        gap = x - radius - 0.5 * (CAR.length + CAR.wheelbase) - ROOM
+        own = (car[:, 0:1] + discs[..., 3]).clamp(min=0.0)
+        allowed = own + torch.where(gap > 0.0, torch.sqrt(4.0 * gap.clamp(min=0.0)), 0.4 * gap)
+        allowed = torch.where(facing, allowed.clamp(min=0.5), torch.full_like(allowed, math.inf))
         return offset, allowed.amin(-1)
 
     def _speed(self, here: Tensor, lane: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ START_S = 20.0  # [m]
 FIRST_OBSTACLE, OBSTACLE_SPACING = 35.0, 40.0  # [m]
 OBSTACLE_GAP = 15.0
 """Obstacles keep this far apart along the road [m], so that one side is always free."""
+CLOSING_RATE = 0.4
+"""How fast an obstacle closes the rest of its gap to the next one [1/s]."""
 TERMS = ("progress", "offset", "speed", "effort", "failure")
 """Reward terms: metres along the road, squared offset [m^2 s], squared speed error [m^2/s], squared
 acceleration and steering rate [s], and 1 on a collision or off the road."""
@@ -154,18 +156,16 @@ def wanted_speed(curvature: float, numbers: np.ndarray) -> float:
 
 @njit(cache=True, nogil=True)
 def move_obstacles(row: np.ndarray, numbers: np.ndarray) -> None:
-    """Drive the obstacles along the road, each staying behind the next one."""
+    """Drive the obstacles along the road; one that comes near the next slows down behind it."""
     count = int(numbers[c.NUM_OBSTACLES])
     track = r.OBSTACLES + r.OBSTACLE_WIDTH * count
-    ahead = math.inf
     for k in range(count):
         i = track + r.TRACK_WIDTH * (count - 1 - k)
-        reach = row[i] + row[i + 2] * numbers[c.STEP_SECONDS]
-        if reach > ahead - OBSTACLE_GAP:
-            reach = max(row[i], ahead - OBSTACLE_GAP)
-            row[i + 2] = 0.0 if k == 0 else min(row[i + 2], row[i + r.TRACK_WIDTH + 2])
-        row[i] = reach
-        ahead = reach
+        if k > 0:
+            j = i + r.TRACK_WIDTH
+            room = max(row[j] - row[i] - OBSTACLE_GAP, 0.0)
+            row[i + 2] = min(row[i + 2], row[j + 2] + CLOSING_RATE * room)
+        row[i] += row[i + 2] * numbers[c.STEP_SECONDS]
     place_obstacles(row, numbers)
 
 
