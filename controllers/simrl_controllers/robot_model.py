@@ -6,6 +6,8 @@ import os
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 def load_mjcf(source: str) -> Any:
@@ -55,7 +57,8 @@ def linearise_mujoco(
     the motion.  Steps of the state are (dq `[nv]`, dv `[nv]`), rotations in the body's frame.
 
     Args:
-        model: The `MjModel`; must have no activation states.
+        model: The `MjModel`, without activation states; not with the RK4 integrator, whose
+            differences MuJoCo does not offer.
         z: Positions and velocities `[nq + nv]`.
         control: Control `[nu]`.
         step_seconds: Length of the control step [s], a whole number of physics steps.
@@ -68,13 +71,7 @@ def linearise_mujoco(
 
     if model.na:
         raise ValueError(f"the model has {model.na} activation states; linearise its Dynamics")
-    ratio = step_seconds / model.opt.timestep
-    count = round(ratio)
-    if count < 1 or abs(ratio - count) > 1e-6:
-        raise ValueError(
-            f"the control step of {step_seconds} s is not a whole number of physics steps of "
-            f"{model.opt.timestep} s"
-        )
+    count = _num_substeps(model, step_seconds)
     data, size = mujoco.MjData(model), 2 * model.nv
     data.qpos[:], data.qvel[:] = z[: model.nq], z[model.nq :]
     data.ctrl[:] = control
@@ -85,3 +82,46 @@ def linearise_mujoco(
         whole_a, whole_b = a @ whole_a, a @ whole_b + b
         mujoco.mj_step(model, data)
     return whole_a, whole_b, np.concatenate([data.qpos, data.qvel])
+
+
+def supports_differences(model: Any) -> bool:
+    """Return whether MuJoCo can take finite differences of the model's step."""
+    import mujoco
+
+    return bool(model.opt.integrator != mujoco.mjtIntegrator.mjINT_RK4)
+
+
+class MujocoStep:
+    """Step configurations `[M, nq + nv]` under actions `[M, nu]` by one control step, one by one.
+
+    Args:
+        model: The `MjModel`, without activation states.
+        step_seconds: Length of the control step [s], a whole number of physics steps.
+    """
+
+    def __init__(self, model: Any, step_seconds: float) -> None:
+        self._model, self._count = model, _num_substeps(model, step_seconds)
+
+    def __call__(self, z: Tensor, action: Tensor) -> Tensor:
+        """Return the configurations after the step."""
+        import mujoco
+
+        model, result = self._model, z.clone().to(torch.float64)
+        for row, control in zip(result.numpy(), action.numpy(), strict=True):
+            data = mujoco.MjData(model)
+            data.qpos[:], data.qvel[:], data.ctrl[:] = row[: model.nq], row[model.nq :], control
+            for _ in range(self._count):
+                mujoco.mj_step(model, data)
+            row[:] = np.concatenate([data.qpos, data.qvel])
+        return result
+
+
+def _num_substeps(model: Any, step_seconds: float) -> int:
+    ratio = step_seconds / model.opt.timestep
+    count = round(ratio)
+    if count < 1 or abs(ratio - count) > 1e-6:
+        raise ValueError(
+            f"the control step of {step_seconds} s is not a whole number of physics steps of "
+            f"{model.opt.timestep} s"
+        )
+    return count

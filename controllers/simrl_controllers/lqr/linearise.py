@@ -12,10 +12,13 @@ from torch import Tensor
 
 from simrl.core import ContinuousActions, Dynamics, EnvSpec
 from simrl_controllers.coordinates import Coordinates
-from simrl_controllers.robot_model import linearise_mujoco, load_mjcf
+from simrl_controllers.robot_model import MujocoStep, linearise_mujoco, load_mjcf, supports_differences
 
 Linearisation = Literal["auto", "mujoco", "dynamics"]
 """How to linearise: MuJoCo's own differences of the task's MJCF, or differences of its Dynamics."""
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""Map configurations `[M, num_values]` and actions float32 `[M, nu]` to the next configurations."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,15 @@ def linearise(
     model = _mujoco_model(spec, coordinates, control) if method != "dynamics" else None
     if model is None and method == "mujoco":
         raise ValueError(f"{spec.id} has no mjcf in its physics with {len(control)} controls")
-    if model is not None:
+    if model is None and spec.dynamics is None:
+        raise ValueError(f"{spec.id} has neither an mjcf nor a model to linearise")
+    if model is not None and supports_differences(model):
         a, b, after = linearise_mujoco(model, origin, control, spec.step_seconds)
     else:
-        if spec.dynamics is None:
-            raise ValueError(f"{spec.id} has neither an mjcf nor a model to linearise")
-        step = _step_function(spec, coordinates, template, spec.dynamics())
+        if model is not None:
+            step: Step = MujocoStep(model, spec.step_seconds)
+        elif spec.dynamics is not None:
+            step = _step_function(spec, coordinates, template, spec.dynamics())
         a, b, after = linearise_step(step, coordinates, origin, control, action_bounds(spec))
     offset = coordinates.difference(torch.from_numpy(after), torch.from_numpy(origin)).numpy()
     for name, part in (("A", a), ("B", b), ("the step", offset)):
@@ -79,7 +85,7 @@ def linearise(
 
 
 def linearise_step(
-    step: Callable[[Tensor, Tensor], Tensor],
+    step: Step,
     coordinates: Coordinates,
     origin: np.ndarray,
     control: np.ndarray,
@@ -205,7 +211,7 @@ def _mujoco_model(spec: EnvSpec, coordinates: Coordinates, control: np.ndarray) 
 
 def _step_function(
     spec: EnvSpec, coordinates: Coordinates, template: Tensor | None, dynamics: Dynamics
-) -> Callable[[Tensor, Tensor], Tensor]:
+) -> Step:
     if template is None:
         template = torch.zeros(spec.state_size, dtype=spec.state_dtype)
 

@@ -30,6 +30,9 @@ class QPSettings:
     """Most iterations; 0 for the solver's own limit."""
     kkt_solver: str = ""
     """piqp's linear algebra for sparse problems, such as sparse_multistage; "" for its default."""
+    reuse: bool = True
+    """Let the solver keep memory, factors and active sets between problems.  Without it an answer
+    depends on its own problem and start alone, bit for bit."""
     check: bool = True
     """Check the input for NaN, asymmetry and negative curvature, at the price of a Cholesky."""
 
@@ -122,8 +125,9 @@ class QPWorkspace:
 
     def _attempt(self, problem: QPProblem, start: Start | None) -> tuple[Raw, float]:
         """Solve; again from scratch if reuse may be at fault, again without dependent rows."""
-        reused = self._used or start is not None
-        raw, residual = self._once(problem, start, fresh=False)
+        reuse = self.settings.reuse
+        reused = (reuse and self._used) or start is not None
+        raw, residual = self._once(problem, start, fresh=not reuse)
         self._used = True
         good = raw.status == "solved" and residual <= self.settings.tolerance
         if not good and reused:
