@@ -7,17 +7,17 @@ on the ground with the feet just touching.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from simrl_envs.robot.parts import Parts, add_sites, find_parts
 from simrl_envs.robot.catalogue import RobotEntry, find_entry, mjcf_path
-from simrl_envs.robot.sensors import set_sensors
+from simrl_envs.robot.parts import Parts, add_sites, find_parts
 from simrl_envs.robot.scenery import Scenery, add_scenery
+from simrl_envs.robot.sensors import set_sensors, thighs
 
 Control = Literal["torque", "position"]
 
@@ -34,7 +34,7 @@ class ModelConfig:
     """Step of the physics [s]."""
     cone: Literal["pyramidal", "elliptic"] = "pyramidal"
     """Friction cone; pyramidal is about three times as fast."""
-    scenery: Scenery = Scenery()
+    scenery: Scenery = field(default_factory=Scenery)
     """Ground, light and camera."""
 
 
@@ -47,7 +47,9 @@ class RobotModel:
 
     name: str
     kind: str
-    """"quadruped" or "arm"."""
+    """Either "quadruped" or "arm"."""
+    control: Control
+    """What the motors take."""
     model: Any
     """The `mujoco.MjModel`."""
     xml: str
@@ -64,6 +66,8 @@ class RobotModel:
     """Index of each joint's speed in qvel `[nu]`."""
     feet: np.ndarray
     """Geom of each foot `[num_feet]`."""
+    thighs: tuple[str, ...]
+    """Bodies above the calves; with the base they should touch nothing."""
     base: int
     """Body of the base."""
     stiffness: np.ndarray
@@ -75,6 +79,38 @@ class RobotModel:
     def pose(self) -> np.ndarray:
         """Nominal angle of each joint [rad] `[nu]`."""
         return self.home[self.qpos]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what controllers may know of the robot, in plain names and lists."""
+        parts = self.parts
+        names = {
+            "robot": self.name,
+            "joints": parts.joints,
+            "actuators": parts.actuators,
+            "base": parts.base,
+            "feet": parts.feet,
+            "imu": parts.imu,
+            "end_effector": parts.end_effector,
+            "control": self.control,
+        }
+        arrays = {
+            "home": self.home,
+            "pose": self.pose,
+            "rest_torque": self.rest,
+            "torque_limit": self.torque,
+            "joint_range": self.joint_range,
+            "stiffness": self.stiffness,
+            "damping": self.damping,
+            "qpos_index": self.qpos,
+            "qvel_index": self.qvel,
+        }
+        return {
+            **{name: value for name, value in names.items() if value},
+            **{name: value.tolist() for name, value in arrays.items()},
+            "mass": self.mass,
+            "height": self.height,
+            "gravity": float(-self.model.opt.gravity[2]),
+        }
 
     @property
     def torque(self) -> np.ndarray:
@@ -139,7 +175,8 @@ def _load(entry: RobotEntry, path: Path, changed: int, config: ModelConfig) -> R
     _prepare_feet(spec, parts, entry.foot_friction)
     hold = parts.pose + rest / stiffness
     _set_motors(spec, parts, config, hold, stiffness, damping)
-    set_sensors(spec, parts)
+    upper = tuple(thighs(spec, parts))
+    set_sensors(spec, parts, upper)
     for key in list(spec.keys):
         spec.delete(key)
     spec.add_key(name="home", qpos=home, ctrl=rest if config.control == "torque" else hold)
@@ -150,6 +187,7 @@ def _load(entry: RobotEntry, path: Path, changed: int, config: ModelConfig) -> R
     return RobotModel(
         name=entry.name,
         kind=entry.kind or ("quadruped" if parts.floating else "arm"),
+        control=config.control,
         model=model,
         xml=spec.to_xml(),
         parts=parts,
@@ -158,6 +196,7 @@ def _load(entry: RobotEntry, path: Path, changed: int, config: ModelConfig) -> R
         qpos=model.jnt_qposadr[joints].copy(),
         qvel=model.jnt_dofadr[joints].copy(),
         feet=np.array([model.geom(name).id for name in parts.feet], np.int64),
+        thighs=upper,
         base=int(model.body(parts.base).id),
         stiffness=stiffness,
         damping=damping,
@@ -180,7 +219,7 @@ def _read(path: Path, name: str) -> Any:
 
 
 def _gains(entry: RobotEntry, torque: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return stiffness and damping of each joint `[nu]`; one number for each joint of a leg is enough."""
+    """Return stiffness and damping of each joint `[nu]`; numbers for one leg serve all."""
     count = len(torque)
     # Unless told: the limit is reached 0.6 rad off the target, damping as for a light robot.
     stiffness = _spread(entry.stiffness, count, "stiffness", entry.name, torque / 0.6)

@@ -1,4 +1,4 @@
-"""Find a robot's base, joints, feet and motors in its MJCF by name, by convention, or not at all."""
+"""Find base, joints, feet and motors of a robot in its MJCF: by name, or by convention."""
 
 from __future__ import annotations
 

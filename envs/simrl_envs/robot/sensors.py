@@ -14,8 +14,8 @@ from typing import Any
 from simrl_envs.robot.parts import Parts
 
 
-def set_sensors(spec: Any, parts: Parts) -> None:
-    """Replace the sensors of a `mujoco.MjSpec` by the standard ones."""
+def set_sensors(spec: Any, parts: Parts, upper: tuple[str, ...]) -> None:
+    """Replace the sensors of a `mujoco.MjSpec` by the standard ones; `upper` names the thighs."""
     import mujoco
 
     kind, thing = mujoco.mjtSensor, mujoco.mjtObj
@@ -33,7 +33,7 @@ def set_sensors(spec: Any, parts: Parts) -> None:
         add(f"{foot}_pos", kind.mjSENS_FRAMEPOS, thing.mjOBJ_GEOM, foot)
         add(f"{foot}_vel", kind.mjSENS_FRAMELINVEL, thing.mjOBJ_GEOM, foot)
         _add_contact(spec, f"{foot}_force", thing.mjOBJ_GEOM, foot)
-    for body in thighs(spec, parts):
+    for body in upper:
         _add_contact(spec, f"{body}_force", thing.mjOBJ_BODY, body)
     if parts.end_effector:
         site = parts.end_effector
