@@ -75,18 +75,41 @@ A row of the state is `qpos | qvel | command | time | ...`;
 from __future__ import annotations
 
 from simrl_envs.robot.config import RobotConfig
-from simrl_envs.robot.plugin import task_plugin
+from simrl_envs.robot.plugin import gymnasium_plugin, task_plugin
 
 __all__ = [
     "RobotConfig",
+    "ant_v5",
     "cartpole_balance",
     "cartpole_swingup",
+    "half_cheetah_v5",
+    "hopper_v5",
+    "humanoid_standup_v5",
+    "humanoid_v5",
+    "inverted_double_pendulum_v5",
+    "inverted_pendulum_v5",
+    "pusher_v5",
     "quadrotor_hover",
     "quadrotor_track",
+    "reacher_v5",
+    "swimmer_v5",
     "task_plugin",
+    "walker2d_v5",
 ]
 
 cartpole_swingup = task_plugin("cartpole-swingup", "swing a hanging pole up and hold it")
 cartpole_balance = task_plugin("cartpole-balance", "hold a pole upright on a cart")
 quadrotor_hover = task_plugin("quadrotor-hover", "hover at a point from a disturbed start")
 quadrotor_track = task_plugin("quadrotor-track", "fly a figure of eight of random size and speed")
+
+half_cheetah_v5 = gymnasium_plugin("HalfCheetah-v5")
+swimmer_v5 = gymnasium_plugin("Swimmer-v5")
+hopper_v5 = gymnasium_plugin("Hopper-v5")
+walker2d_v5 = gymnasium_plugin("Walker2d-v5")
+ant_v5 = gymnasium_plugin("Ant-v5")
+humanoid_v5 = gymnasium_plugin("Humanoid-v5")
+humanoid_standup_v5 = gymnasium_plugin("HumanoidStandup-v5")
+inverted_pendulum_v5 = gymnasium_plugin("InvertedPendulum-v5")
+inverted_double_pendulum_v5 = gymnasium_plugin("InvertedDoublePendulum-v5")
+reacher_v5 = gymnasium_plugin("Reacher-v5")
+pusher_v5 = gymnasium_plugin("Pusher-v5")

@@ -125,7 +125,9 @@ class RobotDynamics:
     def _physics(
         self, simulation: Simulation, joint: np.ndarray
     ) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-        """Return sim rows `[B, H, n]` and derived fields `[B, H, ...]`; None if any diverged."""
+        """Return sim rows `[B, H, n]` and derived fields; None if steps must be made singly."""
+        if self.task.file.contact_forces:
+            return None
         k = self.substeps
         stale = self.task.needs if self._keeps else ()
         if not self._keeps and not self.options.refresh:

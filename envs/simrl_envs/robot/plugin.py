@@ -41,6 +41,16 @@ def task_plugin(name: str, summary: str, config: type = RobotConfig) -> EnvPlugi
     return robot_plugin(summary, config, compiled)
 
 
+def gymnasium_plugin(name: str) -> EnvPlugin:
+    """Register one of gymnasium's MuJoCo tasks, such as HalfCheetah-v5."""
+    full = f"gymnasium/{name}"
+    return robot_plugin(
+        f"gymnasium's {name} on batch stepping, equal step by step",
+        RobotConfig,
+        lambda options: _load(full),
+    )
+
+
 def robot_plugin(summary: str, config: type, task: Callable[[Any], Task]) -> EnvPlugin:
     """Register what `task(config)` compiles; it is called only after MuJoCo was found."""
 

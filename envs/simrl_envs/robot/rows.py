@@ -52,10 +52,18 @@ class RowLayout:
         robot: The model.
         extras: Width of each part that the task adds to MuJoCo's state; "command" first.
         memory: Which of them are the task's own memory.
+        step_seconds: Length of a control step [s].
     """
 
-    def __init__(self, robot: Robot, extras: Mapping[str, int], memory: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        robot: Robot,
+        extras: Mapping[str, int],
+        memory: tuple[str, ...],
+        step_seconds: float,
+    ) -> None:
         self.robot = robot
+        self.step_seconds = step_seconds
         self.memory = memory
         self.sim = sim_slices(robot.model, int(mujoco.mjtState.mjSTATE_INTEGRATION))
         self.extra: dict[str, slice] = {}
@@ -126,6 +134,7 @@ class View:
         self._fields = fields or {}
         self._sim_parts = parts = sim_parts or layout.sim
         self.num_rows = len(sim)
+        self.step_seconds = layout.step_seconds
         self.time = sim[:, parts["time"].start]
         """Seconds since the episode began `[M]`."""
         self.qpos = sim[:, parts["qpos"]]

@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
 
+from simrl_envs.robot.contact_stage import ContactStage
 from simrl_envs.robot.metrics import conclude, gather, measure
 from simrl_envs.robot.rows import RowLayout, View
 from simrl_envs.robot.streams import Draw, join, split
@@ -69,6 +70,7 @@ class Simulation:
         ]
         self.view = View(layout, self.sim, self.extra, self._before, {} if self._keeps else fields)
         self._ctrl = self.batch.bind("ctrl")
+        self._contacts = ContactStage(self.model, self.batch) if task.file.contact_forces else None
         self._action = self.extra[:, layout.extra["action"]]
         self._sent = self.extra[:, layout.extra["sent"]]
         self.steps = self.extra[:, layout.extra["steps"].start]
@@ -138,6 +140,9 @@ class Simulation:
             self.batch.forward(rows, int(mujoco.mjtStage.mjSTAGE_ACC))
             for kept, value in self._kept:
                 kept[rows] = value[rows]
+            if self._contacts is not None:
+                # As after mj_forward in gymnasium's reset, which does not ask for them.
+                self.extra[rows, layout.extra["data.cfrc_ext"]] = 0.0
 
     def refresh(self, rows: np.ndarray | None = None) -> None:
         """Recompute the derived fields of `rows` at their states, where the task wants them new."""
@@ -185,7 +190,10 @@ class Simulation:
         try:
             if delays is None:
                 self._ctrl[:] = self._action
-                self.batch.step(nstep=self.substeps, stage=self.task.stage)
+                if self._contacts is not None:
+                    self._contacts.step(self.substeps)
+                else:
+                    self.batch.step(nstep=self.substeps, stage=self.task.stage)
             else:
                 self.batch.rollout(self.substeps, self._delayed(delays), record=())
                 if self.task.stage or self._keeps:

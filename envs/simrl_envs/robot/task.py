@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -125,8 +126,19 @@ def load_task(
     if robot is None:
         if not file.model:
             raise ValueError(f"{file.path.name}: the key 'model' is missing: the path of an MJCF")
-        robot = load_robot(file.path.parent / file.model)
+        robot = load_robot(model_path(file), contact_forces=file.contact_forces)
     return compile_task(file, name, robot)
+
+
+def model_path(file: TaskFile) -> Path:
+    """Return the path of a task file's model: relative to it, or among gymnasium's own."""
+    kind, colon, name = file.model.partition(":")
+    if not colon:
+        return file.path.parent / file.model
+    found = importlib.util.find_spec("gymnasium") if kind == "gymnasium" else None
+    if found is None or found.origin is None:
+        raise ValueError(f"{file.path.name}: unknown model {file.model!r}")
+    return Path(found.origin).parent / "envs" / "mujoco" / "assets" / name
 
 
 def compile_task(file: TaskFile, name: str, robot: Robot) -> Task:
@@ -192,7 +204,7 @@ def row_layout(
     }
     if file.fresh == "none":
         extras |= {f"data.{need}": field_size(robot, need) for need in needs}
-    return RowLayout(robot, extras, tuple(file.memory))
+    return RowLayout(robot, extras, tuple(file.memory), file.step_seconds)
 
 
 def action_limits(robot: Robot) -> tuple[np.ndarray, np.ndarray]:

@@ -98,6 +98,8 @@ class TaskFile:
     terms: tuple[str, ...] = ()
     payload_body: str = ""
     push_body: str = ""
+    contact_forces: bool = False
+    """Keep `cfrc_ext` as it stands after `mj_step` (see `contact_stage`)."""
     command: tuple[Column, ...] = ()
     memory: Mapping[str, int] = field(default_factory=dict)
     update: TermUse | None = None
@@ -136,6 +138,7 @@ def read_task(path: Path | str, variables: Mapping[str, Any] | None = None) -> T
         terms=tuple(table.texts("terms")),
         payload_body=table.text("payload_body", ""),
         push_body=table.text("push_body", ""),
+        contact_forces=table.flag("contact_forces", False),
         command=tuple(_column(text, path.name) for text in table.texts("command")),
         memory={str(k): int(v) for k, v in table.mapping("memory").items()},
         start=_use(table.table("start")),

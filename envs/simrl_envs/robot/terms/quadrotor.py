@@ -196,7 +196,7 @@ def thrust_change(view: View) -> np.ndarray:
 @termination("quadrotor_crash")
 def crash(view: View, *, path: str, away: float, floor: float) -> np.ndarray:
     """End at the ground, `away` [m] from the path, or upside down."""
-    w, x, y, z = (view.qpos[:, index] for index in range(3, 7))
+    x, y = view.qpos[:, 4], view.qpos[:, 5]
     upside_down = 1.0 - 2.0 * (x * x + y * y) < 0.0
     return upside_down | (view.qpos[:, 2] < floor) | (position_error(view, path=path) > away)
 
