@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -106,6 +107,14 @@ class Coordinates:
             else:
                 parts.append(z[..., values] + step[..., steps])
         return torch.cat(parts, dim=-1)
+
+    def flat_values(self, z: np.ndarray) -> np.ndarray:
+        """Return the plain numbers of z in the order of a step `[size]`; rotations are 0."""
+        result = np.zeros(self.size)
+        for is_turn, values, steps in self._segments:
+            if not is_turn:
+                result[steps] = z[values]
+        return result
 
 
 def check_finite(z: Tensor, owner: str) -> None:
