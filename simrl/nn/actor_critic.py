@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from simrl.core.actions import DiscreteActions
-from simrl.core.spec import EnvSpec, Layout
+from simrl.core.spec import EnvSpec
 from simrl.core.timestep import Obs
 from simrl.nn.distributions import ClippedGaussian, Distribution, MaskedHeads
 from simrl.nn.encoders import EncoderConfig, ObsEncoder
@@ -38,9 +38,6 @@ class ActorCriticConfig:
     """Width of the memory."""
     recurrent_bf16: bool = False
     """Run the memory under bfloat16 autocast; faster on processors with AVX512-BF16."""
-    recurrent_residual: bool = False
-    """Add the memory's input to its output, so that what needs no memory is learned sooner; both
-    must be equally wide."""
     critic: CriticKind = "shared"
     """Where values come from: "shared" (the actor's features), "separate" (an encoder and trunk of
     its own on the "policy" group) or "privileged" (the same on the "critic" group)."""
@@ -51,9 +48,6 @@ class ActorCriticConfig:
     where their rows repeat what other tables hold."""
     attention_width: int = 32
     """Width of the queries and keys of attention heads."""
-    role_columns: str = ""
-    """Columns that say which role is played, as "block.prefix" ("own.hero_"): each role scales and
-    shifts the features in its own way; "" for none."""
     normalise_obs: bool = False
     """Scale observations by their running mean and deviation."""
     initial_log_std: float = 0.0
@@ -95,22 +89,12 @@ class ActorCritic(nn.Module):
         )
         self.trunk = mlp(self.encoder.width, config.hidden, config.activation)
         width = config.hidden[-1] if config.hidden else self.encoder.width
-        self.roles = nn.ModuleList()
-        if config.role_columns:
-            self.roles.append(RoleModulation(layout, config.role_columns, width))
         self.memory: Recurrent | None = None
         if config.recurrent != "none":
-            if config.recurrent_residual and width != config.recurrent_width:
-                raise ValueError(
-                    f"recurrent_residual needs a recurrent_width of {width}, the width of the "
-                    f"trunk, got {config.recurrent_width}"
-                )
             self.memory = Recurrent(
                 config.recurrent, width, config.recurrent_width, config.recurrent_bf16
             )
             width = config.recurrent_width
-            if config.role_columns:
-                self.roles.append(RoleModulation(layout, config.role_columns, width))
         self.critic = self._make_critic(config)
         self.num_logits = (
             sum(head.size for head in self.actions.heads)
@@ -160,11 +144,10 @@ class ActorCritic(nn.Module):
         """Advance one step: distribution over R rows, values `[R, V]` and the new memory."""
         x = self._policy_obs(obs)
         features, rows = self.encoder(x)
-        features = self._trunk(features, x)
+        features = self.trunk(features)
         new_state: dict[str, Tensor] = {}
         if self.memory is not None:
-            recalled, new_state = self.memory.step(features, state)
-            features = self._after_memory(features, recalled, x)
+            features, new_state = self.memory.step(features, state)
         dist, value = self._heads(obs, features, rows, need_value)
         return dist, value, new_state
 
@@ -178,13 +161,11 @@ class ActorCritic(nn.Module):
         """
         num_steps, batch = episode_start.shape
         flat = {name: value.flatten(0, 1) for name, value in obs.items()}
-        x = self._policy_obs(flat)
-        features, rows = self.encoder(x)
-        features = self._trunk(features, x)
+        features, rows = self.encoder(self._policy_obs(flat))
+        features = self.trunk(features)
         if self.memory is not None:
             shaped = features.unflatten(0, (num_steps, batch))
-            recalled = self.memory.sequence(shaped, start_state, episode_start).flatten(0, 1)
-            features = self._after_memory(features, recalled, x)
+            features = self.memory.sequence(shaped, start_state, episode_start).flatten(0, 1)
         dist, value = self._heads(flat, features, rows, True)
         return dist, value.unflatten(0, (num_steps, batch))
 
@@ -232,14 +213,6 @@ class ActorCritic(nn.Module):
     def _policy_obs(self, obs: Obs) -> Tensor:
         x = obs["policy"]
         return x if self.normaliser is None else self.normaliser(x)
-
-    def _trunk(self, features: Tensor, x: Tensor) -> Tensor:
-        features = self.trunk(features)
-        return self.roles[0](features, x) if self.config.role_columns else features
-
-    def _after_memory(self, features: Tensor, recalled: Tensor, x: Tensor) -> Tensor:
-        features = features + recalled if self.config.recurrent_residual else recalled
-        return self.roles[-1](features, x) if self.config.role_columns else features
 
     def _heads(
         self, obs: Obs, features: Tensor, rows: dict[str, Tensor], need_value: bool
@@ -307,36 +280,6 @@ class ActorCritic(nn.Module):
             )
         memory = config.recurrent_width if config.recurrent != "none" else 0
         return Critic(self.spec, group, config, memory)
-
-
-class RoleModulation(nn.Module):
-    """Scale and shift features by the role that an observation's one-hot columns name.
-
-    So that one network can play unlike heroes: the feature-wise linear modulation of Perez et al.
-    2018, "FiLM: Visual Reasoning with a General Conditioning Layer".  It starts as the identity.
-    """
-
-    def __init__(self, layout: Layout, columns: str, width: int) -> None:
-        """Modulate `[R, width]`; `columns` is "block.prefix", and ValueError lists the valid."""
-        super().__init__()
-        name, _, prefix = columns.partition(".")
-        block = layout.block(name)
-        found = [i for i, column in enumerate(block.columns) if column.name.startswith(prefix)]
-        if block.kind != "vector" or not found or found != list(range(found[0], found[-1] + 1)):
-            valid = ", ".join(column.name for column in block.columns)
-            raise ValueError(
-                f"role_columns {columns!r}: expected vector block and prefix of neighbouring "
-                f"columns; those of {name!r} are {valid}"
-            )
-        start = layout.slices[name].start
-        self.columns = slice(start + found[0], start + found[-1] + 1)
-        self.table = nn.Linear(len(found), 2 * width, bias=False)
-        nn.init.zeros_(self.table.weight)
-
-    def forward(self, features: Tensor, x: Tensor) -> Tensor:
-        """Modulate `features` `[R, width]` of observation rows `x` `[R, size]`."""
-        scale, shift = self.table(x[:, self.columns]).chunk(2, -1)
-        return torch.addcmul(shift, features, 1.0 + scale)
 
 
 class Critic(nn.Module):

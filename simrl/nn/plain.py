@@ -105,7 +105,6 @@ class PlainNet:
         weights = net.head.weight
         return (
             net.memory is None
-            and len(net.roles) == 0
             and net.encoder.identity
             and (net.critic is None or net.critic.encoder.identity)
             and all(type(layer) in _BACKWARD or type(layer) is nn.Linear for layer in net.trunk)

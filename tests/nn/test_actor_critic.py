@@ -1,7 +1,5 @@
 """The network as a whole: acting and sequences agree, attention, critics, value scale."""
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -154,60 +152,3 @@ def test_normaliser_equals_the_statistics_of_all_it_saw():
     norm.frozen = True
     norm.update(torch.zeros(10, 3))
     assert torch.allclose(norm.mean, everything.mean(0), atol=1e-9)
-
-
-ROLES = EnvSpec(
-    "two-heroes",
-    1,
-    {"policy": Layout((vector("own", Column("hp"), Column("is_a", 0), Column("is_b", 0)),))},
-    DiscreteActions((Head("button", 3),)),
-)
-
-
-@pytest.mark.parametrize("recurrent", ["none", "lstm"])
-def test_roles_start_alike_and_learn_apart(recurrent):
-    torch.manual_seed(0)
-    config = ActorCriticConfig(hidden=(8,), recurrent=recurrent, recurrent_width=8, policy_gain=1.0)
-    plain = ActorCritic(ROLES, config)
-    net = ActorCritic(ROLES, dataclasses.replace(config, role_columns="own.is_"))
-    net.load_state_dict(plain.state_dict(), strict=False)
-    policy = torch.tensor([[0.5, 1.0, 0.0], [0.5, 0.0, 1.0]])
-    obs = {"policy": policy, "action_mask": torch.ones(2, 4, dtype=torch.bool)}
-
-    def logits(net):
-        return net.act_step(obs, net.initial_state(2))[0].logits
-
-    assert torch.equal(logits(net), logits(plain))
-    before = logits(net).detach()
-    with torch.no_grad():  # one scale of role b, the second column, doubles; role a stays
-        net.roles[-1].table.weight[:8, 1] = 1.0
-    after = logits(net).detach()
-    assert torch.equal(after[0], before[0])
-    bias = net.head.bias[:3]
-    torch.testing.assert_close(after[1] - bias, 2 * (before[1] - bias))
-
-
-def test_role_columns_must_be_neighbours_in_a_vector_block():
-    with pytest.raises(ValueError, match=r"those of 'own' are hp, is_a, is_b"):
-        ActorCritic(ROLES, ActorCriticConfig(role_columns="own.hero_"))
-    with pytest.raises(ValueError, match="unknown block 'me'"):
-        ActorCritic(ROLES, ActorCriticConfig(role_columns="me.is_"))
-
-
-def test_residual_memory_adds_its_input():
-    torch.manual_seed(0)
-    config = ActorCriticConfig(hidden=(8,), recurrent="lstm", recurrent_width=8, policy_gain=1.0)
-    net = ActorCritic(ROLES, dataclasses.replace(config, recurrent_residual=True))
-    obs = {"policy": torch.rand(2, 3), "action_mask": torch.ones(2, 4, dtype=torch.bool)}
-    with torch.no_grad():  # a memory of zeros puts out zeros
-        for parameter in net.memory.parameters():
-            parameter.zero_()
-        acted = net.act_step(obs, net.initial_state(2))[0].logits
-        wanted = net.head(net.trunk(obs["policy"]))[:, :3]
-        lead = {name: value[None] for name, value in obs.items()}
-        start = torch.zeros(1, 2, dtype=torch.bool)
-        learned = net.sequence(lead, net.initial_state(2), start)[0].logits
-    torch.testing.assert_close(acted, wanted)
-    torch.testing.assert_close(learned, wanted)
-    with pytest.raises(ValueError, match="needs a recurrent_width of 8"):
-        ActorCritic(ROLES, dataclasses.replace(config, recurrent_width=4, recurrent_residual=True))

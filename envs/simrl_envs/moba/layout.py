@@ -172,8 +172,6 @@ def _heroes(tables: Tables) -> tuple[Column, ...]:
         _ratio("num_items", "items / 6"),
         _flag("reaches_me"),
         _flag("targets_me"),
-        _signed("bearing_x", "cosine, 1 towards the enemy base"),
-        _signed("bearing_y", "sine"),
         *(_flag(f"hero_{name}") for name in tables.heroes),
     )
 

@@ -57,14 +57,6 @@ def write_place(out: Any, at: int, dx: Any, dy: Any) -> Any:
 
 
 @kernel
-def write_bearing(out: Any, at: int, dx: Any, dy: Any, distance: Any) -> None:
-    """Write the unit vector towards a place: the logits of a direction head are linear in it."""
-    if distance > _ZERO:
-        out[at] = clip_signed(dx / distance)
-        out[at + 1] = clip_signed(dy / distance)
-
-
-@kernel
 def write_statuses(out: Any, at: int, unit: Any, hero: Any, tick: int, dt: Any) -> None:
     """Write the ten status columns of a hero; expired ones stay zero."""
     half = dt * np.float32(0.5)
@@ -96,7 +88,7 @@ def write_heroes(out: Any, at: int, game: Any, table: Any, eye: Any) -> None:
     dt = table.dt
     bit = 1 << team
     me = game.units[agent]
-    width = 37 + table.num_heroes
+    width = 35 + table.num_heroes
     speed = sign / (dt * np.float32(30.0))
     for slot in range(1, game.heroes.shape[0]):
         row = at + (slot - 1) * width
@@ -112,17 +104,14 @@ def write_heroes(out: Any, at: int, game: Any, table: Any, eye: Any) -> None:
         out[row] = _ONE
         if enemy:
             out[row + 1] = _ONE
-        out[row + 37 + hero.hero] = _ONE
+        out[row + 35 + hero.hero] = _ONE
         if not seen:
             out[row + 3] = soft(np.float32(tick - hero.last_seen_tick) * dt, 10)
             dx = (hero.last_seen_x - x) * sign
-            dy = (hero.last_seen_y - y) * sign
-            write_bearing(out, row + 35, dx, dy, write_place(out, row + 4, dx, dy))
+            write_place(out, row + 4, dx, (hero.last_seen_y - y) * sign)
             continue
         out[row + 2] = _ONE
-        dx, dy = (unit.x - x) * sign, (unit.y - y) * sign
-        distance = write_place(out, row + 4, dx, dy)
-        write_bearing(out, row + 35, dx, dy, distance)
+        distance = write_place(out, row + 4, (unit.x - x) * sign, (unit.y - y) * sign)
         out[row + 7] = clip_signed(unit.vx * speed)
         out[row + 8] = clip_signed(unit.vy * speed)
         out[row + 9] = clip(unit.hp / unit.max_hp)
