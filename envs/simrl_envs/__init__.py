@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from simrl_envs.kernel_cache import drop_stale
+from simrl.core.kernel_cache import drop_stale
 
 drop_stale(Path(__file__).parent)

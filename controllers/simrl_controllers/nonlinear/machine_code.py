@@ -235,18 +235,15 @@ def _compile(source: str) -> Any:
     return engine
 
 
-@intrinsic  # type: ignore[misc]
-def call(  # type: ignore[no-untyped-def]
-    typing_context, address, in0, in1, in2, out
-):
-    """Call compiled code at `address` (int64) on contiguous float64 arrays, from a kernel.
-
-    The function must have been compiled with three inputs.
-    """
+@intrinsic
+def _call(
+    typing_context: Any, address: Any, in0: Any, in1: Any, in2: Any, out: Any
+) -> tuple[Any, Any]:
+    """Call compiled code of three inputs at `address` (int64)."""
     arrays = (in0, in1, in2, out)
     signature = types.void(types.int64, *arrays)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = ir.DoubleType().as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer] * 4)
         function = builder.inttoptr(arguments[0], kind.as_pointer())
@@ -258,3 +255,7 @@ def call(  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return signature, generate
+
+
+call: Any = _call
+"""`call(address, in0, in1, in2, out)` in a kernel runs code on contiguous float64 arrays."""

@@ -59,8 +59,6 @@ class Model:
     """Stages that suit the system."""
     dt: float = 0.05
     """Length of a stage that suits the system [s]."""
-    follow: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
-    """Change targets `[H, num_targets]` for discs `[H, num_obstacles, 3]` and the state `[nx]`."""
 
     @property
     def num_states(self) -> int:
@@ -77,7 +75,7 @@ Weights = Mapping[str, float]
 
 
 def weights_of(name: str, defaults: Weights, given: Weights) -> dict[str, float]:
-    """Return the weights with those that were given; ValueError names an unknown or negative one."""
+    """Return the weights with those given; ValueError names an unknown or negative one."""
     for key, value in given.items():
         if key not in defaults:
             raise ValueError(f"{name} has no weight {key!r}; its weights are {', '.join(defaults)}")

@@ -74,7 +74,8 @@ class NlpSolver:
             else:
                 total += cost(xs[k], us[k], p[:, k])
                 values = soft(xs[k], us[k], p[:, k])
-                g.append(motion(xs[k], us[k], p[:, k]) - xs[k + 1])
+                # Fatrop finds the stages only in x_{k+1} - f, not in f - x_{k+1}.
+                g.append(xs[k + 1] - motion(xs[k], us[k], p[:, k]))
                 equal += [True] * nx
             if k == 0:
                 g.append(xs[0] - first)

@@ -1,4 +1,4 @@
-"""Nonlinear model predictive control as a policy: plan anew in every step, act on the first input."""
+"""Nonlinear model predictive control as a policy: plan anew in every step, act on its start."""
 
 from __future__ import annotations
 
@@ -144,9 +144,6 @@ class NmpcPolicy:
         discs = rows.numpy()[:, self._discs].reshape(count, 1, model.num_obstacles, 5)
         ahead = np.repeat(discs[..., [0, 1, 4]], stages, axis=1)
         ahead[..., :2] += discs[..., 2:4] * self._times[:, None, None]
-        if model.follow is not None:
-            pairs = zip(targets, ahead, rows.numpy()[:, model.columns], strict=True)
-            targets = np.stack([model.follow(*pair) for pair in pairs])
         return np.concatenate([targets, ahead.reshape(count, stages, -1)], axis=2)
 
     def _plan(
@@ -159,20 +156,17 @@ class NmpcPolicy:
     ) -> tuple[Plan, int]:
         """Return one row's plan, new or the shifted last one, and the status; fill the figures."""
         start, deadline = time.perf_counter(), 1e-3 * self.config.deadline_ms
-        kept: Plan
-        plan: Plan | None = None
-        if last is not None:
-            kept = self._code.shift(last, parameters, self._stride)
+        if last is None:
+            kept, *others = self._guesses(first, parameters)
+            plan = self._solve(first, kept, parameters, row, True, start)
+        else:
+            kept, others = self._code.shift(last, parameters, self._stride), None
             plan = self._solve(first, kept, parameters, row, False, start)
-        if last is None or (plan is not None and not plan.ok and not self._late(start)):
-            guesses = self._guesses(first, parameters)
-            if last is None:
-                kept = guesses[0]
-            for guess in guesses:
+        if not plan.ok and not self._late(start):
+            for guess in others or self._guesses(first, parameters):
                 plan = self._solve(first, guess, parameters, row, True, start)
                 if plan.ok or self._late(start):
                     break
-        assert plan is not None  # one of the two branches has planned
         taken = time.perf_counter() - start
         status = SOLVED if plan.ok else FAILED
         if deadline and taken > deadline:

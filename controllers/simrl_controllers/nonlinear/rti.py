@@ -7,9 +7,9 @@ import time
 import numpy as np
 
 from simrl_controllers.nonlinear.config import NmpcConfig
-from simrl_controllers.nonlinear.kernels.interior import empty_work
 from simrl_controllers.nonlinear.kernels.linearise import Problem, roll, shift
 from simrl_controllers.nonlinear.kernels.problem import QpPoint, empty_qp
+from simrl_controllers.nonlinear.kernels.riccati import empty_work
 from simrl_controllers.nonlinear.kernels.sqp import (
     COST,
     GAP,

@@ -1,4 +1,5 @@
-"""Costs of the last state: a Riccati matrix of the linearised model, or a terminal value's model."""
+# ruff: noqa: N806 (matrices are named as in the papers)
+"""Costs of the last state: a Riccati matrix of the linear model, or a terminal value's model."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simrl_controllers.nonlinear.kernels.problem import soft_value
-from simrl_controllers.nonlinear.kernels.riccati import factorise, substitute
+from simrl_controllers.nonlinear.kernels.problem import QpPoint, StageQp, soft_value
+from simrl_controllers.nonlinear.kernels.riccati import Work, factorise, substitute
 from simrl_controllers.nonlinear.kernels.small import (
     add_product,
     add_transposed_product,
@@ -24,7 +24,7 @@ MAX_SWEEPS = 15
 
 
 @kernel
-def solve_active_set(qp, point, work):  # type: ignore[no-untyped-def]
+def solve_active_set(qp: StageQp, point: QpPoint, work: Work) -> int:
     """Write the solution into `point`; return the sweeps made, or -1 if it is not the solution.
 
     Soft constraints are left out and checked at the end: where one is violated, -1.
@@ -75,7 +75,15 @@ def solve_active_set(qp, point, work):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _correct(qp, u, gradient, fixed, value, k, j):  # type: ignore[no-untyped-def]
+def _correct(
+    qp: StageQp,
+    u: np.ndarray,
+    gradient: float,
+    fixed: np.ndarray,
+    value: np.ndarray,
+    k: int,
+    j: int,
+) -> bool:
     """Fix an input that left its bounds, free one that pulls inward; return whether it changed."""
     if fixed[k, j]:
         lower = value[k, j] <= qp.low[k, j]
@@ -95,7 +103,7 @@ def _correct(qp, u, gradient, fixed, value, k, j):  # type: ignore[no-untyped-de
 
 
 @kernel
-def _soft_hold(qp, point):  # type: ignore[no-untyped-def]
+def _soft_hold(qp: StageQp, point: QpPoint) -> bool:
     """Return whether no soft constraint is violated."""
     for k in range(qp.c.shape[0]):
         for i in range(qp.c.shape[1]):

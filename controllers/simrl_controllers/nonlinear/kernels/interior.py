@@ -1,3 +1,4 @@
+# ruff: noqa: N803, N806 (matrices are named as in the papers)
 """Solve the stage-wise program by a primal-dual interior-point method over Riccati sweeps.
 
 Mehrotra's predictor and corrector ("On the implementation of a primal-dual interior point method",
@@ -12,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simrl_controllers.nonlinear.kernels.problem import soft_value
-from simrl_controllers.nonlinear.kernels.riccati import factorise, substitute
+from simrl_controllers.nonlinear.kernels.problem import QpPoint, StageQp, soft_value
+from simrl_controllers.nonlinear.kernels.riccati import Work, factorise, substitute
 from simrl_controllers.nonlinear.kernels.small import (
     add_product,
     add_scaled,
@@ -25,17 +26,6 @@ from simrl_controllers.nonlinear.kernels.small import (
 )
 
 MAX_ITERATIONS = 60
-
-
-class Work(NamedTuple):
-    """Hold the Riccati factors that the solvers write."""
-
-    P: np.ndarray
-    """`[N + 1, nx, nx]`."""
-    K: np.ndarray
-    """`[N, nu, nx]`."""
-    L: np.ndarray
-    """`[N, nu, nu]`."""
 
 
 class Pairs(NamedTuple):
@@ -51,14 +41,8 @@ class Pairs(NamedTuple):
     """`[N + 1, nh]` violation above zero."""
 
 
-def empty_work(num_stages: int, nx: int, nu: int) -> Work:
-    """Make room for Riccati factors."""
-    n = num_stages
-    return Work(np.zeros((n + 1, nx, nx)), np.zeros((n, nu, nx)), np.zeros((n, nu, nu)))
-
-
 @kernel
-def solve_interior(qp, point, work, tolerance):  # type: ignore[no-untyped-def]
+def solve_interior(qp: StageQp, point: QpPoint, work: Work, tolerance: float) -> int:
     """Write the solution into `point`; return the iterations made, negative if it was not reached.
 
     `tolerance` bounds the mean complementarity and, relative to the first, the other residuals.
@@ -111,7 +95,7 @@ def solve_interior(qp, point, work, tolerance):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pairs(num_stages, nu, nh):  # type: ignore[no-untyped-def]
+def _pairs(num_stages: int, nu: int, nh: int) -> Pairs:
     return Pairs(
         np.empty((num_stages, nu)),
         np.empty((num_stages, nu)),
@@ -121,7 +105,7 @@ def _pairs(num_stages, nu, nh):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _start(qp, x, u, t, dual):  # type: ignore[no-untyped-def]
+def _start(qp: StageQp, x: np.ndarray, u: np.ndarray, t: Pairs, dual: Pairs) -> None:
     """Begin with no change of state, inputs inside their bounds, multipliers of middling size."""
     fill(x, 0.0)
     scale = 1e-2
@@ -144,7 +128,9 @@ def _start(qp, x, u, t, dual):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _hessian(qp, t, dual, Q, S, R):  # type: ignore[no-untyped-def]
+def _hessian(
+    qp: StageQp, t: Pairs, dual: Pairs, Q: np.ndarray, S: np.ndarray, R: np.ndarray
+) -> None:
     """Add the curvature that the barrier gives each inequality to the program's own."""
     num_stages, nu = qp.r.shape
     copy(Q[num_stages], qp.Q[num_stages])
@@ -175,7 +161,7 @@ def _hessian(qp, t, dual, Q, S, R):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _gap(qp, x, u, b):  # type: ignore[no-untyped-def]
+def _gap(qp: StageQp, x: np.ndarray, u: np.ndarray, b: np.ndarray) -> None:
     """Write how far the dynamics are from holding."""
     for k in range(b.shape[0]):
         for i in range(x.shape[1]):
@@ -185,7 +171,16 @@ def _gap(qp, x, u, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _gradient(qp, x, u, t, dual, kappa, q, r):  # type: ignore[no-untyped-def]
+def _gradient(
+    qp: StageQp,
+    x: np.ndarray,
+    u: np.ndarray,
+    t: Pairs,
+    dual: Pairs,
+    kappa: Pairs,
+    q: np.ndarray,
+    r: np.ndarray,
+) -> None:
     """Write the gradient of the Newton system; the new multipliers are implied."""
     num_stages, nu = u.shape
     for k in range(num_stages + 1):
@@ -210,7 +205,7 @@ def _gradient(qp, x, u, t, dual, kappa, q, r):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pull(qp, t, kappa, k, i):  # type: ignore[no-untyped-def]
+def _pull(qp: StageQp, t: Pairs, kappa: Pairs, k: int, i: int) -> float:
     """Return the downhill slope of the violation of soft constraint `i` at stage `k`."""
     return (
         kappa.above[k, i] / t.above[k, i]
@@ -221,7 +216,16 @@ def _pull(qp, t, kappa, k, i):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _recover(qp, dx, du, t, dual, kappa, move_t, move_dual):  # type: ignore[no-untyped-def]
+def _recover(
+    qp: StageQp,
+    dx: np.ndarray,
+    du: np.ndarray,
+    t: Pairs,
+    dual: Pairs,
+    kappa: Pairs,
+    move_t: Pairs,
+    move_dual: Pairs,
+) -> None:
     """Write the changes of slacks and multipliers that belong to dx and du."""
     num_stages, nu = du.shape
     for k in range(num_stages):
@@ -240,7 +244,9 @@ def _recover(qp, dx, du, t, dual, kappa, move_t, move_dual):  # type: ignore[no-
 
 
 @kernel
-def _multipliers(kappa, t, dual, move_t, out):  # type: ignore[no-untyped-def]
+def _multipliers(
+    kappa: np.ndarray, t: np.ndarray, dual: np.ndarray, move_t: np.ndarray, out: np.ndarray
+) -> None:
     """Write dual changes from t d(dual) + dual dt = kappa - t dual."""
     for k in range(t.shape[0]):
         for i in range(t.shape[1]):
@@ -248,7 +254,7 @@ def _multipliers(kappa, t, dual, move_t, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _fill(pairs, value):  # type: ignore[no-untyped-def]
+def _fill(pairs: Pairs, value: float) -> None:
     fill(pairs.low, value)
     fill(pairs.high, value)
     fill(pairs.above, value)
@@ -256,7 +262,7 @@ def _fill(pairs, value):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _correction(kappa, centre, move_t, move_dual):  # type: ignore[no-untyped-def]
+def _correction(kappa: Pairs, centre: float, move_t: Pairs, move_dual: Pairs) -> None:
     """Aim at `centre`, less what the predictor's step would leave of second order."""
     _correct(kappa.low, centre, move_t.low, move_dual.low)
     _correct(kappa.high, centre, move_t.high, move_dual.high)
@@ -265,14 +271,14 @@ def _correction(kappa, centre, move_t, move_dual):  # type: ignore[no-untyped-de
 
 
 @kernel
-def _correct(kappa, centre, move_t, move_dual):  # type: ignore[no-untyped-def]
+def _correct(kappa: np.ndarray, centre: float, move_t: np.ndarray, move_dual: np.ndarray) -> None:
     for k in range(kappa.shape[0]):
         for i in range(kappa.shape[1]):
             kappa[k, i] = centre - move_t[k, i] * move_dual[k, i]
 
 
 @kernel
-def _advance(value, move, step):  # type: ignore[no-untyped-def]
+def _advance(value: Pairs, move: Pairs, step: float) -> None:
     add_scaled(value.low, step, move.low)
     add_scaled(value.high, step, move.high)
     add_scaled(value.above, step, move.above)
@@ -280,7 +286,7 @@ def _advance(value, move, step):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _dot(left, right):  # type: ignore[no-untyped-def]
+def _dot(left: Pairs, right: Pairs) -> float:
     return (
         _dot_one(left.low, right.low)
         + _dot_one(left.high, right.high)
@@ -290,7 +296,7 @@ def _dot(left, right):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _dot_one(left, right):  # type: ignore[no-untyped-def]
+def _dot_one(left: np.ndarray, right: np.ndarray) -> float:
     total = 0.0
     for k in range(left.shape[0]):
         for i in range(left.shape[1]):
@@ -299,7 +305,7 @@ def _dot_one(left, right):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _dot_after(t, dual, move_t, move_dual, step):  # type: ignore[no-untyped-def]
+def _dot_after(t: Pairs, dual: Pairs, move_t: Pairs, move_dual: Pairs, step: float) -> float:
     """Return the dot product of slacks and multipliers after a step."""
     return (
         _dot(t, dual)
@@ -309,7 +315,7 @@ def _dot_after(t, dual, move_t, move_dual, step):  # type: ignore[no-untyped-def
 
 
 @kernel
-def _longest(value, move):  # type: ignore[no-untyped-def]
+def _longest(value: Pairs, move: Pairs) -> float:
     """Return the longest step in (0, 1] that keeps every number positive."""
     return min(
         min(_longest_one(value.low, move.low), _longest_one(value.high, move.high)),
@@ -318,7 +324,7 @@ def _longest(value, move):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _longest_one(value, move):  # type: ignore[no-untyped-def]
+def _longest_one(value: np.ndarray, move: np.ndarray) -> float:
     step = 1.0
     for k in range(value.shape[0]):
         for i in range(value.shape[1]):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simrl_controllers.nonlinear.kernels.problem import StageQp
 from simrl_controllers.nonlinear.kernels.small import copy_vector, kernel, larger
 from simrl_controllers.nonlinear.machine_code import call
 
@@ -43,7 +44,9 @@ class Problem(NamedTuple):
 
 
 @kernel
-def linearise(problem, qp, x, u, levenberg):  # type: ignore[no-untyped-def]
+def linearise(
+    problem: Problem, qp: StageQp, x: np.ndarray, u: np.ndarray, levenberg: float
+) -> tuple[float, float, float, float]:
     """Fill `qp` about x `[N + 1, nx]`, u `[N, nu]`.
 
     Returns the cost, the price of violations, the sum of the dynamics' gaps and the largest gap.
@@ -97,7 +100,9 @@ def linearise(problem, qp, x, u, levenberg):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def evaluate(problem, qp, x, u):  # type: ignore[no-untyped-def]
+def evaluate(
+    problem: Problem, qp: StageQp, x: np.ndarray, u: np.ndarray
+) -> tuple[float, float, float]:
     """Return cost, price of violations and the sum of the dynamics' gaps, without derivatives."""
     num_stages, nx = u.shape[0], x.shape[1]
     nh = qp.w1.shape[0]
@@ -119,7 +124,7 @@ def evaluate(problem, qp, x, u):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def shift(problem, x, u, stages):  # type: ignore[no-untyped-def]
+def shift(problem: Problem, x: np.ndarray, u: np.ndarray, stages: float) -> None:
     """Move a plan `stages` (a positive number, whole or not) of its stages ahead in time, in place.
 
     Between stages it is interpolated; past the end the last input goes on.
@@ -149,7 +154,7 @@ def shift(problem, x, u, stages):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def roll(problem, x, u):  # type: ignore[no-untyped-def]
+def roll(problem: Problem, x: np.ndarray, u: np.ndarray) -> None:
     """Write the states that the inputs u `[N, nu]` lead to from x[0]."""
     for k in range(u.shape[0]):
         out = problem.brief[k]
@@ -159,7 +164,7 @@ def roll(problem, x, u):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def penalty(value, linear, quadratic):  # type: ignore[no-untyped-def]
+def penalty(value: float, linear: float, quadratic: float) -> float:
     """Return the price of a soft constraint's value; 0 or less is free."""
     if value <= 0.0:
         return 0.0
@@ -167,7 +172,7 @@ def penalty(value, linear, quadratic):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _beyond(problem, x):  # type: ignore[no-untyped-def]
+def _beyond(problem: Problem, x: np.ndarray) -> float:
     total = 0.0
     for i in range(x.shape[0]):
         step = x[i] - problem.beyond_point[i]
@@ -179,7 +184,7 @@ def _beyond(problem, x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _take(matrix, source, at):  # type: ignore[no-untyped-def]
+def _take(matrix: np.ndarray, source: np.ndarray, at: int) -> int:
     """Copy the next numbers into a matrix, row by row; return where the rest begins."""
     rows, columns = matrix.shape
     for i in range(rows):
@@ -189,6 +194,6 @@ def _take(matrix, source, at):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _take_vector(vector, source, at):  # type: ignore[no-untyped-def]
+def _take_vector(vector: np.ndarray, source: np.ndarray, at: int) -> int:
     copy_vector(vector, source[at:])
     return at + vector.shape[0]

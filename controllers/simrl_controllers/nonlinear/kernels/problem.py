@@ -89,7 +89,7 @@ def empty_qp(num_stages: int, nx: int, nu: int, nh: int) -> StageQp:
 
 
 @kernel
-def soft_value(qp, x, u, k, i):  # type: ignore[no-untyped-def]
+def soft_value(qp: StageQp, x: np.ndarray, u: np.ndarray, k: int, i: int) -> float:
     """Return c + C x + D u of soft constraint `i` at stage `k`; the last stage has no input."""
     value = qp.c[k, i]
     for j in range(x.shape[1]):
@@ -101,7 +101,7 @@ def soft_value(qp, x, u, k, i):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def qp_residual(qp, point, costates):  # type: ignore[no-untyped-def]
+def qp_residual(qp: StageQp, point: QpPoint, costates: np.ndarray) -> float:
     """Return the KKT residual (largest entry) and write the costates `[N + 1, nx]`.
 
     The costates follow from stationarity in x, so what is left to hold is: the dynamics,

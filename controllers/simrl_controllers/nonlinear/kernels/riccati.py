@@ -1,6 +1,9 @@
+# ruff: noqa: N803, N806 (matrices are named as in the papers)
 """Solve the linear-quadratic program without inequalities: one backward and one forward sweep."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +21,40 @@ from simrl_controllers.nonlinear.kernels.small import (
 )
 
 
+class Work(NamedTuple):
+    """Hold the Riccati factors that the solvers write."""
+
+    P: np.ndarray
+    """`[N + 1, nx, nx]`."""
+    K: np.ndarray
+    """`[N, nu, nx]`."""
+    L: np.ndarray
+    """`[N, nu, nu]`."""
+
+
+def empty_work(num_stages: int, nx: int, nu: int) -> Work:
+    """Make room for Riccati factors."""
+    n = num_stages
+    return Work(np.zeros((n + 1, nx, nx)), np.zeros((n, nu, nx)), np.zeros((n, nu, nu)))
+
+
 @kernel
-def factorise(A, B, Q, S, R, fixed, P, K, L):  # type: ignore[no-untyped-def]
+def factorise(
+    A: np.ndarray,
+    B: np.ndarray,
+    Q: np.ndarray,
+    S: np.ndarray,
+    R: np.ndarray,
+    fixed: np.ndarray,
+    P: np.ndarray,
+    K: np.ndarray,
+    L: np.ndarray,
+) -> bool:
     """Sweep backward over the matrices; return False if an input Hessian is not positive.
 
-    Inputs marked in `fixed` `[N, nu]` bool may not move.  Writes the cost-to-go P `[N + 1, nx, nx]`,
-    the gains K `[N, nu, nx]` and the Cholesky factors L `[N, nu, nu]` of the input Hessians.
+    Inputs marked in `fixed` `[N, nu]` bool may not move.  Writes the cost-to-go P
+    `[N + 1, nx, nx]`, the gains K `[N, nu, nx]` and the Cholesky factors L `[N, nu, nu]` of the
+    input Hessians.
     """
     num_stages, nx, nu = B.shape
     PA, PB, G = np.empty((nx, nx)), np.empty((nx, nu)), np.empty((nu, nx))
@@ -54,7 +85,7 @@ def factorise(A, B, Q, S, R, fixed, P, K, L):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _hold(fixed, G, L):  # type: ignore[no-untyped-def]
+def _hold(fixed: np.ndarray, G: np.ndarray, L: np.ndarray) -> None:
     """Take the fixed inputs out of one stage."""
     for j in range(L.shape[0]):
         if fixed[j]:
@@ -66,7 +97,19 @@ def _hold(fixed, G, L):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def substitute(A, B, q, r, b, fixed, P, K, L, x, u):  # type: ignore[no-untyped-def]
+def substitute(
+    A: np.ndarray,
+    B: np.ndarray,
+    q: np.ndarray,
+    r: np.ndarray,
+    b: np.ndarray,
+    fixed: np.ndarray,
+    P: np.ndarray,
+    K: np.ndarray,
+    L: np.ndarray,
+    x: np.ndarray,
+    u: np.ndarray,
+) -> None:
     """Sweep over the vectors with the factors of `factorise`; write x `[N + 1, nx]`, u `[N, nu]`.
 
     x0 = 0 and fixed inputs stay 0: shift the program so that this is so.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -14,7 +15,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @kernel
-def fill(out, value):  # type: ignore[no-untyped-def]
+def fill(out: np.ndarray, value: float) -> None:
     """Set every entry of a matrix."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -22,7 +23,7 @@ def fill(out, value):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def copy(out, source):  # type: ignore[no-untyped-def]
+def copy(out: np.ndarray, source: np.ndarray) -> None:
     """Copy a matrix."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -30,14 +31,14 @@ def copy(out, source):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def copy_vector(out, source):  # type: ignore[no-untyped-def]
+def copy_vector(out: np.ndarray, source: np.ndarray) -> None:
     """Copy a vector."""
     for i in range(out.shape[0]):
         out[i] = source[i]
 
 
 @kernel
-def add_scaled(out, scale, source):  # type: ignore[no-untyped-def]
+def add_scaled(out: np.ndarray, scale: float, source: np.ndarray) -> None:
     """Add `scale * source` to a matrix."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -45,7 +46,7 @@ def add_scaled(out, scale, source):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add_product(out, matrix, vector):  # type: ignore[no-untyped-def]
+def add_product(out: np.ndarray, matrix: np.ndarray, vector: np.ndarray) -> None:
     """Add `matrix @ vector` to `out`."""
     for i in range(matrix.shape[0]):
         total = 0.0
@@ -55,7 +56,7 @@ def add_product(out, matrix, vector):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add_transposed_product(out, matrix, vector):  # type: ignore[no-untyped-def]
+def add_transposed_product(out: np.ndarray, matrix: np.ndarray, vector: np.ndarray) -> None:
     """Add `matrix.T @ vector` to `out`."""
     for i in range(matrix.shape[0]):
         scale = vector[i]
@@ -65,7 +66,7 @@ def add_transposed_product(out, matrix, vector):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add_transposed_matrix(out, left, right):  # type: ignore[no-untyped-def]
+def add_transposed_matrix(out: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
     """Add `left.T @ right` to `out`, passing over the zeros of `left`."""
     for m in range(left.shape[0]):
         for i in range(left.shape[1]):
@@ -76,7 +77,7 @@ def add_transposed_matrix(out, left, right):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def cholesky(matrix):  # type: ignore[no-untyped-def]
+def cholesky(matrix: np.ndarray) -> bool:
     """Overwrite the lower triangle with the Cholesky factor; return False if there is none."""
     size = matrix.shape[0]
     for j in range(size):
@@ -96,7 +97,7 @@ def cholesky(matrix):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def solve_rows(factor, right):  # type: ignore[no-untyped-def]
+def solve_rows(factor: np.ndarray, right: np.ndarray) -> None:
     """Overwrite `right` `[n, m]` with (L L')^-1 right."""
     size, width = right.shape
     for i in range(size):
@@ -118,7 +119,7 @@ def solve_rows(factor, right):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def solve_vector(factor, right):  # type: ignore[no-untyped-def]
+def solve_vector(factor: np.ndarray, right: np.ndarray) -> None:
     """Overwrite `right` `[n]` with (L L')^-1 right."""
     size = factor.shape[0]
     for i in range(size):
@@ -132,7 +133,7 @@ def solve_vector(factor, right):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def larger(worst, value):  # type: ignore[no-untyped-def]
+def larger(worst: float, value: float) -> float:
     """Return the larger magnitude; NaN stays."""
     size = abs(value)
     return worst if size <= worst else size

@@ -12,8 +12,9 @@ import numpy as np
 
 from simrl_controllers.nonlinear.kernels.active_set import solve_active_set
 from simrl_controllers.nonlinear.kernels.interior import solve_interior
-from simrl_controllers.nonlinear.kernels.linearise import evaluate, linearise, penalty
-from simrl_controllers.nonlinear.kernels.problem import qp_residual, soft_value
+from simrl_controllers.nonlinear.kernels.linearise import Problem, evaluate, linearise, penalty
+from simrl_controllers.nonlinear.kernels.problem import QpPoint, StageQp, qp_residual, soft_value
+from simrl_controllers.nonlinear.kernels.riccati import Work
 from simrl_controllers.nonlinear.kernels.small import (
     add_scaled,
     copy,
@@ -31,9 +32,21 @@ MOST_LEVENBERG = 1e6
 
 
 @kernel
-def optimise(  # type: ignore[no-untyped-def]
-    problem, qp, point, work, costates, x, u, first, iterations, tolerance, levenberg, search, stats
-):
+def optimise(
+    problem: Problem,
+    qp: StageQp,
+    point: QpPoint,
+    work: Work,
+    costates: np.ndarray,
+    x: np.ndarray,
+    u: np.ndarray,
+    first: np.ndarray,
+    iterations: int,
+    tolerance: float,
+    levenberg: float,
+    search: bool,
+    stats: np.ndarray,
+) -> None:
     """Improve the plan x `[N + 1, nx]`, u `[N, nu]` in place, from the state `first` `[nx]`.
 
     Ends when a step is smaller than `tolerance` (CONVERGED) or after `iterations` (STEPPED); any
@@ -87,9 +100,19 @@ def optimise(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _search(  # type: ignore[no-untyped-def]
-    problem, qp, point, costates, x, u, trial_x, trial_u, cost, price, total
-):
+def _search(
+    problem: Problem,
+    qp: StageQp,
+    point: QpPoint,
+    costates: np.ndarray,
+    x: np.ndarray,
+    u: np.ndarray,
+    trial_x: np.ndarray,
+    trial_u: np.ndarray,
+    cost: float,
+    price: float,
+    total: float,
+) -> float:
     """Return the longest step that lowers the merit function enough, 0 if none does."""
     weight = 1.1 * _largest(costates) + 1.0
     slope = -weight * total
@@ -118,7 +141,7 @@ def _search(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _stationarity(qp, point):  # type: ignore[no-untyped-def]
+def _stationarity(qp: StageQp, point: QpPoint) -> float:
     """Return the largest entry of H dz: how far the nonlinear conditions were from holding."""
     worst = 0.0
     num_stages, nu = point.u.shape
@@ -144,7 +167,7 @@ def _stationarity(qp, point):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _largest(matrix):  # type: ignore[no-untyped-def]
+def _largest(matrix: np.ndarray) -> float:
     worst = 0.0
     for i in range(matrix.shape[0]):
         for j in range(matrix.shape[1]):
@@ -153,7 +176,7 @@ def _largest(matrix):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _clip(u, low, high):  # type: ignore[no-untyped-def]
+def _clip(u: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
     """Take away the rounding by which inputs leave their limits."""
     for k in range(u.shape[0]):
         for j in range(u.shape[1]):

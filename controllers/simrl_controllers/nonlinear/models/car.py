@@ -86,7 +86,7 @@ def build_car(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
     wheelbase, middle = front + rear, 0.5 * (front + rear)
     low, high = input_limits(spec, 2)
     num_obstacles = int(spec.physics.get("num_obstacles", 0))
-    names = ("x", "y", "heading", "speed", "steer")
+    names: tuple[str, ...] = ("x", "y", "heading", "speed", "steer")
     columns = part_columns(spec, *names)
     if dynamic:
         names = (*names, "lateral_speed", "yaw_rate")

@@ -1,4 +1,4 @@
-from simrl_envs.kernel_cache import drop_stale
+from simrl.core.kernel_cache import drop_stale
 
 
 def package(tmp_path):
