@@ -236,6 +236,9 @@ def planning_model(task: Task, options: PlanningOptions) -> Any:
     model = copy.copy(task.robot.model)
     if options.timestep:
         model.opt.timestep = options.timestep
+    if options.integrator:
+        name = f"mjINT_{options.integrator.upper()}"
+        model.opt.integrator = getattr(mujoco.mjtIntegrator, name)
     if options.cone:
         model.opt.cone = getattr(mujoco.mjtCone, f"mjCONE_{options.cone.upper()}")
     if options.iterations:

@@ -17,6 +17,7 @@ from simrl.core.spec import Column
 STAGES = ("none", "pos", "vel", "acc")
 REDUCTIONS = ("mean", "rms", "max", "last", "any")
 CONES = ("pyramidal", "elliptic")
+INTEGRATORS = ("Euler", "RK4", "implicit", "implicitfast")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class PlanningOptions:
 
     timestep: float = 0.0
     """Physics step [s]; 0 keeps the simulator's."""
+    integrator: str = ""
+    """Integrator: Euler, RK4, implicit or implicitfast; "" keeps the simulator's."""
     cone: str = ""
     """Friction cones, pyramidal or elliptic; "" keeps the simulator's."""
     iterations: int = 0
@@ -77,6 +80,11 @@ class PlanningOptions:
     def __post_init__(self) -> None:
         if self.cone and self.cone not in CONES:
             raise ValueError(f"unknown cone {self.cone!r}; the cones are {', '.join(CONES)}")
+        if self.integrator and self.integrator not in INTEGRATORS:
+            raise ValueError(
+                f"unknown integrator {self.integrator!r}; "
+                f"the integrators are {', '.join(INTEGRATORS)}"
+            )
         for name in ("timestep", "iterations", "ls_iterations"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
@@ -291,6 +299,7 @@ def _planning(table: _Table) -> PlanningOptions:
     try:
         options = PlanningOptions(
             timestep=table.number("timestep", 0.0),
+            integrator=table.text("integrator", ""),
             cone=table.text("cone", ""),
             iterations=int(table.number("iterations", 0)),
             ls_iterations=int(table.number("ls_iterations", 0)),
