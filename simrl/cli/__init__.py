@@ -14,8 +14,9 @@ COMMANDS = {
     "list": "environments, their policies and heroes, controllers and presets",
     "train": "train an agent from a preset, or resume a run",
     "evaluate": "play a run against scripted opponents and print win rates with intervals",
-    "play": "let any two policies or runs play one game and write its replay",
+    "play": "let policies or runs play one game or task and write its replay or video",
     "watch": "show a replay in the browser, or write it as a video",
+    "view": "look at a robot task live in MuJoCo's own viewer while a policy drives it",
     "report": "write one HTML page about a run",
 }
 """Every command and what it does, in the order of `simrl --help`."""

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from simrl.cli.arguments import parse
 from simrl.cli.players import Stage, short_name, stage_for
+from simrl.cli.watch import WatchConfig, write_video
 from simrl.core.env import VecEnv
 from simrl.core.files import write_atomic
 from simrl.core.plugins import env_plugin, make_config
@@ -26,11 +27,11 @@ from simrl.runs.config import is_run
 
 @dataclass(frozen=True)
 class PlayArguments:
-    """Let two players play one game and write its replay."""
+    """Let two players play one game, or one player a task of its own, and write the replay."""
 
     a: Annotated[str, tyro.conf.Positional]
-    """Player on the first side: a run's folder (with @best, @newest, @STEPS or @SNAPSHOT if
-    wanted) or a policy's name."""
+    """Player on the first side, or the only one: a run's folder (with @best, @newest, @STEPS or
+    @SNAPSHOT if wanted) or a policy's name."""
     b: Annotated[str | None, tyro.conf.Positional] = None
     """Player on the other side; by default the same as A. None in a task with one team."""
     env: str | None = None
@@ -47,6 +48,8 @@ class PlayArguments:
     """Replay file to write; by default in the replays of the run, or in the current folder."""
     html: Path | None = None
     """Write the replay's page to this file as well."""
+    mp4: Path | None = None
+    """Write a video of the game in real time to this file as well."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -55,9 +58,12 @@ def run(arguments: Sequence[str]) -> int:
     stage = stage_for([args.a, args.b or args.a], args.env, args.option)
     if args.heroes:
         stage = _with_heroes(stage, split_heroes(args.heroes))
-    page = env_plugin(stage.env).replay_page
+    plugin = env_plugin(stage.env)
+    page = plugin.replay_page
     if args.html is not None and page is None:
         raise ValueError(f"{stage.env} has no replay page; leave out --html")
+    if args.mp4 is not None and plugin.frames is None:
+        raise ValueError(f"{stage.env} draws no frames; leave out --mp4")
     env = stage.make(1)
     replay = play(stage, env, args.a, args.b, seed=args.seed, deterministic=args.deterministic)
     out = args.out or _default_path(args, replay)
@@ -67,7 +73,11 @@ def run(arguments: Sequence[str]) -> int:
     if args.html is not None and page is not None:
         write_atomic(args.html, page(replay))
         console.print(f"page:   {args.html}", markup=False)
-    console.print(f"replay: {out}\nwatch:  simrl watch {out}", markup=False)
+    if args.mp4 is not None:
+        write_video(replay, args.mp4, WatchConfig(out, mp4=args.mp4))
+        console.print(f"video:  {args.mp4}", markup=False)
+    watch = "" if page else f" --mp4 {out.with_suffix('.mp4')}"
+    console.print(f"replay: {out}\nwatch:  simrl watch {out}{watch}", markup=False)
     return 0
 
 
@@ -98,8 +108,10 @@ def play(
 def describe(replay: Replay, spec: EnvSpec) -> str:
     """Say in one line who won, and after how long."""
     steps = len(replay.actions)
-    minutes = steps * spec.step_seconds / 60.0
-    length = f"{minutes:.1f} minutes of play" if minutes else f"{steps} steps"
+    seconds = steps * spec.step_seconds
+    length = f"{seconds / 60.0:.1f} minutes of play" if seconds else f"{steps} steps"
+    if 0.0 < seconds < 60.0:
+        length = f"{seconds:.1f} seconds"
     if not replay.metrics.get("terminated", True):
         length += " (time limit)"
     outcome = replay.metrics.get("outcome")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import math
 import threading
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
 from simrl.cli.arguments import parse
@@ -21,6 +25,8 @@ from simrl.rollout.video import write_gif, write_mp4
 
 REPLAY_SUFFIX = ".jsonl"
 HOST = "127.0.0.1"
+MAX_FPS = 30.0
+"""Frames a second above which steps are left out of a video, unless `fps` is given."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +50,8 @@ class WatchConfig:
     speed: float = 1.0
     """Pace of the video: 2 shows two seconds of play in one."""
     fps: float = 0.0
-    """Frames a second of the video; 0 shows the environment's steps in real time, times `speed`."""
+    """Frames a second of the video, one a step; 0 shows the environment's steps in real time, times
+    `speed`, and leaves some out where there would be more than 30 a second."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -113,12 +120,24 @@ def write_video(replay: Replay, target: Path, config: WatchConfig) -> int:
         raise ValueError(f"{replay.env} draws no frames, so there is no video of it")
     if not config.speed > 0:
         raise ValueError(f"speed must be above 0, got {config.speed}")
-    fps = config.fps
+    fps, every = config.fps, 1
     if not fps:
         spec = plugin.make(make_config(plugin.config, replay.config, replay.env), 1).spec
         fps = config.speed / spec.step_seconds if spec.step_seconds else 10.0 * config.speed
+        every = math.ceil(fps / MAX_FPS - 1e-9)
     write = write_gif if target == config.gif else write_mp4
-    return write(plugin.frames(replay), target, fps)
+    return write(drawn(plugin.frames, replay, every), target, fps / every)
+
+
+def drawn(
+    frames: Callable[..., Iterable[np.ndarray]], replay: Replay, every: int
+) -> Iterable[np.ndarray]:
+    """Draw each `every`-th frame of a replay; the others are not drawn where `frames` can skip."""
+    if every == 1:
+        return frames(replay)
+    if "every" in inspect.signature(frames).parameters:
+        return frames(replay, every=every)
+    return islice(frames(replay), 0, None, every)
 
 
 def serve(page: str, title: str, config: WatchConfig, say: Callable[[str], None]) -> None:

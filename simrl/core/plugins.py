@@ -45,8 +45,10 @@ class EnvPlugin:
     """Scripted policies by name: `policies[name](config)`, weakest first."""
     replay_page: Callable[[Replay], str] | None = None
     """Make one self-contained HTML page that plays a replay."""
-    frames: Callable[[Replay], Iterable[np.ndarray]] | None = None
-    """Draw a replay, one `(height, width, 3)` uint8 image a step; a generator saves memory."""
+    frames: Callable[..., Iterable[np.ndarray]] | None = None
+    """Draw a replay, one `(height, width, 3)` uint8 image a step; a generator saves memory.
+    `frames(replay)` draws the start and every step; if it also takes `every=n`, only each n-th of
+    those is drawn then, which videos of tasks with many steps a second ask for."""
     listing: Callable[[], Mapping[str, list[str]]] | None = None
     """Name what else there is to choose from, such as {"heroes": [...]}."""
 

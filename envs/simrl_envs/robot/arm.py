@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from simrl_envs.robot.machines import MachineConfig, build_machine, machine_task, robot_entry
-from simrl_envs.robot.plugin import robot_plugin
+from simrl_envs.robot.machines import (
+    MachineConfig,
+    build_machine,
+    machine_plugin,
+    machine_task,
+    robot_entry,
+)
 
 if TYPE_CHECKING:
+    from simrl_envs.robot.models import RobotModel
     from simrl_envs.robot.task import Task
 
 
@@ -26,22 +33,23 @@ class ArmConfig(MachineConfig):
     """How far a servo's target may be from the one that holds the nominal pose [rad]."""
 
 
-def reach_task(config: ArmConfig) -> Task:
-    """Compile the task of reaching a pose."""
-    return _task("arm-reach", config)
+def arm(config: ArmConfig) -> RobotModel:
+    """Compile the arm, or return the one compiled before."""
+    return build_machine(config, robot_entry(config, "arm", "arm"))
 
 
-def track_task(config: ArmConfig) -> Task:
-    """Compile the task of following a pose that moves."""
-    return _task("arm-track", config)
+def _task(name: str) -> Callable[[ArmConfig, RobotModel], Task]:
+    def compiled(config: ArmConfig, built: RobotModel) -> Task:
+        model = built.model
+        hand = model.body(int(model.site_bodyid[model.site(built.parts.end_effector).id])).name
+        return machine_task(name, config, built, {"hand": hand})
+
+    return compiled
 
 
-def _task(name: str, config: ArmConfig) -> Task:
-    built = build_machine(config, robot_entry(config, "arm", "arm"))
-    model, site = built.model, built.parts.end_effector
-    hand = model.body(int(model.site_bodyid[model.site(site).id])).name
-    return machine_task(name, config, built, {"site": site, "hand": hand})
-
-
-reach = robot_plugin("bring an arm's end effector to a pose, by torques", ArmConfig, reach_task)
-track = robot_plugin("follow a moving pose with an arm, by torques", ArmConfig, track_task)
+reach = machine_plugin(
+    "bring an arm's end effector to a pose, by torques", ArmConfig, arm, _task("arm-reach")
+)
+track = machine_plugin(
+    "follow a moving pose with an arm, by torques", ArmConfig, arm, _task("arm-track")
+)

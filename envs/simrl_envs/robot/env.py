@@ -26,6 +26,8 @@ from simrl_envs.robot.task import FIXED_METRICS, Task, action_names, row_layout
 logger = logging.getLogger(__name__)
 
 CHEAP_GROUPS = frozenset({"policy"})
+PATH_SECONDS, PATH_POINTS = 3.0, 36
+"""How much of a reference that lies ahead is drawn [s], and by how many points."""
 
 
 class RobotEnv:
@@ -146,15 +148,28 @@ class RobotEnv:
 
     def render(self, row: int) -> np.ndarray:
         """Draw one environment as `(height, width, 3)` uint8."""
-        self._require_start()
         if not 0 <= row < self.num_envs:
             raise ValueError(f"{self.spec.id}: row {row} is not in 0..{self.num_envs - 1}")
         from simrl_envs.robot.render import draw
 
+        return draw(*self.mujoco_state(row), path=self._path(row))
+
+    def _path(self, row: int) -> np.ndarray | None:
+        """Return where one row's reference leads `[H, 3]` [m], if it is a place."""
+        columns = self.spec.physics.get("reference", ())
+        if self.spec.reference is None or tuple(columns[:3]) != ("x", "y", "z"):
+            return None
+        ahead = torch.arange(PATH_POINTS) * (PATH_SECONDS / PATH_POINTS)
+        targets = self.spec.reference(self.snapshot()[row : row + 1], ahead)
+        return targets[0, :, :3].numpy()
+
+    def mujoco_state(self, row: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """Copy one environment's model and data, derived fields computed, to look at it."""
+        self._require_start()
         model = self.simulation.batch.get_model(row)
         data = self.simulation.batch.get_data(row)
         mujoco.mj_forward(model, data)
-        return draw(model, data)
+        return model, data
 
     @property
     def precise(self) -> Mapping[str, np.ndarray]:

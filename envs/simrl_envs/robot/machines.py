@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from simrl_envs.robot.catalogue import RobotEntry, find_entry
+from simrl.core.plugins import EnvPlugin
+from simrl.core.policy import Policy
+from simrl_envs.robot.catalogue import RobotEntry, find_entry, robot_names
 from simrl_envs.robot.config import RobotConfig
-from simrl_envs.robot.plugin import TASKS
+from simrl_envs.robot.plugin import TASKS, require_mujoco, robot_plugin
 
 if TYPE_CHECKING:
     from simrl_envs.robot.models import RobotModel
@@ -44,6 +47,24 @@ class MachineConfig(RobotConfig):
     """Site or body that an arm of your own moves."""
     torque: tuple[float, ...] = ()
     """Limits of the motors [N m] where the model has none: one, one a leg joint, or one a joint."""
+
+
+def machine_plugin(
+    summary: str,
+    config: type,
+    machine: Callable[[Any], RobotModel],
+    task: Callable[[Any, RobotModel], Task],
+) -> EnvPlugin:
+    """Register the task of a robot: `task(config, machine(config))`."""
+    plugin = robot_plugin(summary, config, lambda options: task(options, machine(options)))
+
+    def pose(options: Any) -> Policy:
+        require_mujoco()
+        from simrl_envs.robot.hold import PosePolicy
+
+        return PosePolicy(machine(options))
+
+    return replace(plugin, policies={"pose": pose}, listing=lambda: {"robots": robot_names()})
 
 
 def robot_entry(config: MachineConfig, default: str, kind: str) -> RobotEntry:
@@ -82,7 +103,10 @@ def build_machine(
 
 
 def machine_task(
-    name: str, config: MachineConfig, built: RobotModel, variables: dict[str, Any]
+    name: str,
+    config: MachineConfig,
+    built: RobotModel,
+    variables: Mapping[str, Any] | None = None,
 ) -> Task:
     """Compile the task file `tasks/NAME.toml` for a robot."""
     from simrl_envs.robot.robot import Robot
@@ -96,7 +120,9 @@ def machine_task(
         "planning_timestep": _planning_timestep(config),
     }
     robot = Robot(built.model, built.xml, built.name)
-    return load_task(TASKS / f"{name}.toml", name, robot=robot, variables={**common, **variables})
+    return load_task(
+        TASKS / f"{name}.toml", name, robot=robot, variables={**common, **(variables or {})}
+    )
 
 
 def _planning_timestep(config: MachineConfig) -> float:

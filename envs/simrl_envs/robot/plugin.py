@@ -70,21 +70,22 @@ def robot_plugin(summary: str, config: type, task: Callable[[Any], Task]) -> Env
 
         return RobotDynamics(built, options)
 
-    def frames(replay: Replay) -> Iterable[np.ndarray]:
-        """Draw the start and what each action led to."""
+    def frames(replay: Replay, every: int = 1) -> Iterable[np.ndarray]:
+        """Draw the start and what each action led to, or each `every`-th of these."""
         import torch
 
         known = {field.name for field in dataclasses.fields(config)}
-        options = config(**{key: value for key, value in replay.config.items() if key in known})
-        env = make(options, 1)
-        state = torch.frombuffer(bytearray(replay.snapshot), dtype=torch.float64)[None]
-        model = dynamics(options)
-        env.restore(state)
+        env = make(config(**{key: v for key, v in replay.config.items() if key in known}), 1)
+        # The environment itself, since its model may be randomised, delayed and pushed.
+        env.request({"state"})
+        env.restore(torch.frombuffer(bytearray(replay.snapshot), dtype=torch.float64)[None])
         yield env.render(0)
-        for action in replay.actions:
-            state = model.step(state, torch.from_numpy(action)[None])[0]
-            env.restore(state)
-            yield env.render(0)
+        for count, action in enumerate(replay.actions, start=1):
+            timestep = env.step(torch.from_numpy(action)[None])
+            if bool(timestep.done[0]):  # the row shows the next episode already
+                env.restore(timestep.final_obs["state"].clone())
+            if count % every == 0:
+                yield env.render(0)
 
     return EnvPlugin(summary, config, make, dynamics, frames=frames)
 

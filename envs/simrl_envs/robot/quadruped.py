@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from simrl_envs.robot.config import Range
-from simrl_envs.robot.machines import MachineConfig, build_machine, machine_task, robot_entry
-from simrl_envs.robot.plugin import robot_plugin
+from simrl_envs.robot.machines import (
+    MachineConfig,
+    build_machine,
+    machine_plugin,
+    machine_task,
+    robot_entry,
+)
 
 if TYPE_CHECKING:
+    from simrl_envs.robot.models import RobotModel
     from simrl_envs.robot.task import Task
 
 
@@ -60,46 +66,45 @@ class VelocityConfig(QuadrupedConfig):
             raise ValueError(f"resample must be at least 0, got {self.resample}")
 
 
-def velocity_task(config: VelocityConfig) -> Task:
-    """Compile the task of walking at a commanded velocity."""
-    return _task(
-        "quadruped-velocity",
-        config,
-        command_x=tuple(config.command_x),
-        command_y=tuple(config.command_y),
-        command_yaw=tuple(config.command_yaw),
-        still=config.still,
-        resample=config.resample,
-    )
-
-
-def stand_task(config: QuadrupedConfig) -> Task:
-    """Compile the task of standing."""
-    return _task("quadruped-stand", config)
-
-
-def recover_task(config: QuadrupedConfig) -> Task:
-    """Compile the task of getting up."""
-    return _task("quadruped-recover", config)
-
-
-def _task(name: str, config: QuadrupedConfig, **variables: object) -> Task:
-    entry = robot_entry(config, "quadruped", "quadruped")
+def quadruped(config: QuadrupedConfig) -> RobotModel:
+    """Compile the robot and its ground, or return those compiled before."""
     rough = config.terrain == "rough"
-    built = build_machine(
+    return build_machine(
         config,
-        entry,
+        robot_entry(config, "quadruped", "quadruped"),
         terrain_height=config.terrain_height if rough else 0.0,
         terrain_seed=config.terrain_seed if rough else 0,
     )
-    feet = built.parts.feet
-    return machine_task(name, config, built, {"feet": feet, "num_feet": len(feet), **variables})
 
 
-velocity = robot_plugin(
+def velocity_task(config: VelocityConfig, built: RobotModel) -> Task:
+    """Compile the task of walking at a commanded velocity."""
+    commands = {
+        "command_x": tuple(config.command_x),
+        "command_y": tuple(config.command_y),
+        "command_yaw": tuple(config.command_yaw),
+        "still": config.still,
+        "resample": config.resample,
+    }
+    feet = {"feet": built.parts.feet, "num_feet": len(built.parts.feet)}
+    return machine_task("quadruped-velocity", config, built, {**feet, **commands})
+
+
+velocity = machine_plugin(
     "walk at a commanded velocity on four legs (robot=..., terrain=flat|rough)",
     VelocityConfig,
+    quadruped,
     velocity_task,
 )
-stand = robot_plugin("stand on four legs, however pushed", QuadrupedConfig, stand_task)
-recover = robot_plugin("get up on four legs from any fall", QuadrupedConfig, recover_task)
+stand = machine_plugin(
+    "stand on four legs, however pushed",
+    QuadrupedConfig,
+    quadruped,
+    lambda config, built: machine_task("quadruped-stand", config, built),
+)
+recover = machine_plugin(
+    "get up on four legs from any fall",
+    QuadrupedConfig,
+    quadruped,
+    lambda config, built: machine_task("quadruped-recover", config, built),
+)

@@ -34,6 +34,7 @@ def draw(
     size: tuple[int, int] = SIZE,
     camera: str | int | None = None,
     shadows: bool = True,
+    path: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw one simulation as `(height, width, 3)` uint8.
 
@@ -43,6 +44,7 @@ def draw(
         size: Width and height [pixels].
         camera: Name or number of a camera; default: the one named "follow", else the first one,
             else a free camera that sees the whole model.
+        path: Places `[H, 3]` [m] that are marked: where a reference is, and where it leads.
         shadows: Whether things cast shadows, which costs about a third of the time.
 
     Raises:
@@ -52,6 +54,8 @@ def draw(
 
     renderer = _renderer_for(model, size)
     renderer.update_scene(data, camera=_camera(model, camera))
+    if path is not None:
+        _mark(renderer.scene, path)
     flags = renderer.scene.flags
     flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
     flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
@@ -59,6 +63,25 @@ def draw(
     flags[mujoco.mjtRndFlag.mjRND_HAZE] = True
     picture: np.ndarray = renderer.render().copy()
     return picture
+
+
+def _mark(scene: Any, path: np.ndarray) -> None:
+    """Put a ball where the reference is and dots along its way."""
+    import mujoco
+
+    still = len(path) < 2 or float(np.ptp(path, axis=0).max()) < 1e-6
+    for index, place in enumerate(path[:1] if still else path):
+        if scene.ngeom >= scene.maxgeom:
+            return
+        mujoco.mjv_initGeom(
+            scene.geoms[scene.ngeom],
+            mujoco.mjtGeom.mjGEOM_SPHERE,
+            np.full(3, 0.005 if index else 0.018),
+            np.asarray(place, np.float64),
+            np.eye(3).ravel(),
+            np.array([0.1, 0.8, 0.45, 0.8 * (1.0 - index / len(path))], np.float32),
+        )
+        scene.ngeom += 1
 
 
 def choose_gl() -> str:

@@ -63,8 +63,9 @@ def reach(
     home = np.concatenate(
         site_poses(view.robot.model, built.parts.end_effector, built.home[None]), 1
     )
+    found = np.asarray(high_enough.any(axis=1))
     picked = poses[np.arange(rows), chosen]
-    view.command[:] = np.where(high_enough.any(axis=1)[:, None], picked, home)
+    view.command[:] = np.where(found[:, None], picked, home)
 
 
 @start("figure")
