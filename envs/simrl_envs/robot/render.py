@@ -1,7 +1,8 @@
 """Draw a simulation with MuJoCo's own renderer, without a display where there is none.
 
 OpenGL is looked for when the first picture is wanted: EGL, then OSMesa, unless MUJOCO_GL says
-which.  Reflections and the sky are left out, since software rendering pays for both.
+which.  Reflections are left out, since software rendering pays for them; there is a sky only where
+a model brings one, since infinite ground in haze needs none.
 """
 
 from __future__ import annotations
@@ -59,10 +60,16 @@ def draw(
     flags = renderer.scene.flags
     flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
     flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
-    flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = False
+    flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = _has_sky(model)
     flags[mujoco.mjtRndFlag.mjRND_HAZE] = True
     picture: np.ndarray = renderer.render().copy()
     return picture
+
+
+def _has_sky(model: Any) -> bool:
+    import mujoco
+
+    return bool((model.tex_type == int(mujoco.mjtTexture.mjTEXTURE_SKYBOX)).any())
 
 
 def _mark(scene: Any, path: np.ndarray) -> None:
