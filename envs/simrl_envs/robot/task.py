@@ -245,6 +245,8 @@ def planning_model(task: Task, options: PlanningOptions) -> Any:
         model.opt.iterations = options.iterations
     if options.ls_iterations:
         model.opt.ls_iterations = options.ls_iterations
+    if not options.joint_friction:
+        model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_FRICTIONLOSS)
     return model
 
 

@@ -71,6 +71,8 @@ class PlanningOptions:
     """Most iterations of the constraint solver; 0 keeps the simulator's."""
     ls_iterations: int = 0
     """Most iterations of the solver's line search; 0 keeps the simulator's."""
+    joint_friction: bool = True
+    """Keep the dry friction of joints, which costs the solver a constraint each."""
     refresh: bool = True
     """Recompute derived fields (site positions, sensors) after each step, as the simulator does,
     for reward terms that read them; False takes them one physics step old, which costs nothing."""
@@ -303,6 +305,7 @@ def _planning(table: _Table) -> PlanningOptions:
             cone=table.text("cone", ""),
             iterations=int(table.number("iterations", 0)),
             ls_iterations=int(table.number("ls_iterations", 0)),
+            joint_friction=table.flag("joint_friction", True),
             refresh=table.flag("refresh", True),
             metrics=table.flag("metrics", True),
         )
