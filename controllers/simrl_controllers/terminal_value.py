@@ -136,8 +136,9 @@ class CriticValue:
             z = coordinates.read(state).clone()
             step = torch.zeros(len(z), coordinates.size, dtype=torch.float64, requires_grad=True)
             value = self._value(coordinates.write(state.clone(), coordinates.move(z, step)))
-            if value.requires_grad:
-                return _differentiate(value, step)
+            model = _differentiate(value, step) if value.requires_grad else None
+        if model is not None:
+            return model
         return finite_quadratic(self.value, state, coordinates, self._step)
 
     def __call__(self, state: Tensor) -> Tensor:
@@ -234,9 +235,14 @@ def finite_quadratic(
     return QuadraticModel(found[:, 0], (plus - minus) / (2.0 * step), hessian)
 
 
-def _differentiate(value: Tensor, step: Tensor) -> QuadraticModel:
-    """Differentiate value `[B]` twice by step `[B, n]`; rows do not depend on each other."""
-    (gradient,) = torch.autograd.grad(value.sum(), step, create_graph=True)
+def _differentiate(value: Tensor, step: Tensor) -> QuadraticModel | None:
+    """Differentiate value `[B]` twice by step `[B, n]`; None if the step does not reach it.
+
+    Rows do not depend on each other.
+    """
+    (gradient,) = torch.autograd.grad(value.sum(), step, create_graph=True, allow_unused=True)
+    if gradient is None:
+        return None
     columns = []
     for index in range(step.shape[1]):
         part = gradient[:, index].sum()

@@ -21,7 +21,6 @@ from simrl_controllers.linear.invariant import admissible_set
 from simrl_controllers.linear.mpc import LinearMpc, MpcSolution
 from simrl_controllers.linear.offset import Offset
 from simrl_controllers.linear.problem import FinalCost, MpcInstance, MpcProblem
-from simrl_controllers.lqr.plant import Plant
 from simrl_controllers.lqr.riccati import solve_lqr
 from simrl_controllers.qp import STATUS_CODES
 from simrl_controllers.terminal_value import TerminalValue
@@ -151,15 +150,21 @@ class LinearMpcPolicy:
         disturbance = self._estimate(dx, state)
         rest = self._rest(disturbance)
         instances = self._instances(obs["state"], dx, state, rest)
-        plans = [
-            self._plan(
-                instance,
-                obs["state"][row : row + 1],
-                (rest[0][row].numpy(), rest[1][row].numpy()),
-                state["plan"][row].numpy() if bool(state["planned"][row]) else None,
-            )
-            for row, instance in enumerate(instances)
-        ]
+        begin = time.perf_counter()
+        guesses = self._guesses(instances, state, rest[1])
+        if self._value is None:
+            warm = [bool(planned) for planned in state["planned"]]
+            solutions = [
+                self.mpc.solve(instance, guess if known else None)
+                for instance, guess, known in zip(instances, guesses, warm, strict=True)
+            ]
+        else:
+            solutions = self._solve_valued(self._value, instances, guesses, obs["state"], rest[0])
+        late = 0.0 < self.config.deadline < (time.perf_counter() - begin) / max(1, len(dx))
+        plans = []
+        for solution, guess, shift in zip(solutions, guesses, rest[1].numpy(), strict=True):
+            use = solution.success and not late
+            plans.append(RowPlan((solution.controls if use else guess) + shift, solution, not use))
         controls = torch.from_numpy(np.stack([plan.controls for plan in plans]))
         return self._output(dx, controls, plans, state, disturbance)
 
@@ -206,47 +211,45 @@ class LinearMpcPolicy:
             for row in range(len(dx))
         ]
 
-    def _plan(
-        self,
-        instance: MpcInstance,
-        row_state: Tensor,
-        rest: tuple[np.ndarray, np.ndarray],
-        last: np.ndarray | None,
-    ) -> RowPlan:
-        """Solve one row; on failure go on with the last plan `[N, nu]`, or the regulator's."""
-        begin = time.perf_counter()
-        guess = self._regulate(instance) if last is None else last - rest[1]
-        if self._value is None:
-            solution = self.mpc.solve(instance, None if last is None else guess)
-        else:
-            solution = self._solve_valued(self._value, instance, guess, row_state, rest[0])
-        late = 0.0 < self.config.deadline < time.perf_counter() - begin
-        if solution.success and not late:
-            return RowPlan(solution.controls + rest[1], solution, False)
-        return RowPlan(guess + rest[1], solution, True)
+    def _guesses(
+        self, instances: list[MpcInstance], state: PolicyState, shift: Tensor
+    ) -> list[np.ndarray]:
+        """Return what would go on if nothing is solved: the last plans, or the regulator's."""
+        last = (state["plan"] - shift[:, None]).numpy()
+        return [
+            last[row] if bool(state["planned"][row]) else self._regulate(instance)
+            for row, instance in enumerate(instances)
+        ]
 
     def _solve_valued(
         self,
         value: TerminalValue,
-        instance: MpcInstance,
-        guess: np.ndarray,
-        row_state: Tensor,
-        rest: np.ndarray,
-    ) -> MpcSolution:
+        instances: list[MpcInstance],
+        guesses: list[np.ndarray],
+        rows: Tensor,
+        rest: Tensor,
+    ) -> list[MpcSolution]:
         """Solve with the local model of the terminal value at the end of the plan before."""
-        n = len(rest)
-        end = self.mpc.predict(instance.state, guess)[-1]
+        n = rest.shape[1]
+        ends = [self.mpc.predict(i.state, g)[-1] for i, g in zip(instances, guesses, strict=True)]
+        solutions: list[MpcSolution] = []
         for _ in range(self.config.value_iterations):
-            final = local_final_cost(value, self.plant, row_state, end[:n] + rest)
-            slope, curvature = np.zeros(len(end)), np.zeros((len(end), len(end)))
-            curvature[:n, :n] = final.curvature
-            slope[:n] = final.slope + final.curvature @ rest
-            valued = replace(instance, final=FinalCost(slope, curvature))
-            solution = self.mpc.solve(valued)
-            if not solution.success:
-                break
-            end = solution.states[-1]
-        return solution
+            reached = torch.from_numpy(np.array(ends)[:, :n]) + rest
+            at = self.plant.coordinates.write(
+                rows, self.plant.coordinates.move(self.plant.origin.expand(len(rows), -1), reached)
+            )
+            slope, bend = value.quadratic(at, self.plant.coordinates).convex_cost()
+            # From the slope at the end of the plan to that where the problem's state is 0.
+            slope = slope - (bend @ (reached - rest)[..., None])[..., 0]
+            solutions = [
+                self.mpc.solve(replace(instance, final=_padded(s, c, len(instance.state))))
+                for instance, s, c in zip(instances, slope.numpy(), bend.numpy(), strict=True)
+            ]
+            ends = [
+                solution.states[-1] if solution.success else end
+                for solution, end in zip(solutions, ends, strict=True)
+            ]
+        return solutions
 
     def _regulate(self, instance: MpcInstance) -> np.ndarray:
         """Return the inputs `[N, nu]` of the clipped regulator, where no plan was made yet."""
@@ -295,15 +298,12 @@ def plan_extras(plans: list[RowPlan]) -> dict[str, Tensor]:
     }
 
 
-def local_final_cost(
-    value: TerminalValue, plant: Plant, row_state: Tensor, end: np.ndarray
-) -> FinalCost:
-    """Return the convex model of minus a terminal value about a step `end` `[n]`, slope at 0."""
-    at = plant.coordinates.move(plant.origin, torch.from_numpy(end)[None])
-    row = plant.coordinates.write(row_state, at)
-    gradient, curvature = value.quadratic(row, plant.coordinates).convex_cost()
-    bend = curvature[0].numpy()
-    return FinalCost(gradient[0].numpy() - bend @ end, bend)
+def _padded(slope: np.ndarray, curvature: np.ndarray, size: int) -> FinalCost:
+    """Return the cost of a longer state whose further numbers cost nothing."""
+    n = len(slope)
+    long, wide = np.zeros(size), np.zeros((size, size))
+    long[:n], wide[:n, :n] = slope, curvature
+    return FinalCost(long, wide)
 
 
 def safe_rows(
