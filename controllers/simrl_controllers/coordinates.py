@@ -171,10 +171,13 @@ def _multiply(a: Tensor, b: Tensor) -> Tensor:
 
 def _exp(turn: Tensor) -> Tensor:
     """Turn rotation vectors `[..., 3]` [rad] into unit quaternions."""
-    angle = turn.norm(dim=-1, keepdim=True)
-    half = 0.5 * angle
-    ratio = 0.5 * torch.sinc(half / torch.pi)
-    return torch.cat([torch.cos(half), ratio * turn], dim=-1)
+    # Series near 0, where the norm has no second derivative for autograd.
+    square = (turn * turn).sum(dim=-1, keepdim=True)
+    small = square < 1e-8
+    half = 0.5 * torch.sqrt(torch.where(small, torch.ones_like(square), square))
+    scalar = torch.where(small, 1.0 - square / 8.0, torch.cos(half))
+    ratio = torch.where(small, 0.5 - square / 48.0, 0.5 * torch.sin(half) / half)
+    return torch.cat([scalar, ratio * turn], dim=-1)
 
 
 def _log(q: Tensor) -> Tensor:
