@@ -32,14 +32,18 @@ def drive(row: np.ndarray, numbers: np.ndarray, acceleration: float, steer_rate:
         parts = math.ceil(seconds / FINE_SECONDS - 1e-9)
     h = seconds / parts
     x = row[r.X : r.YAW_RATE + 1]
+    fast, sharp = numbers[c.MAX_SPEED], numbers[c.MAX_STEER]
     for _ in range(parts):
-        k1 = rates(x, numbers, acceleration, steer_rate)
-        k2 = rates(x + 0.5 * h * k1, numbers, acceleration, steer_rate)
-        k3 = rates(x + 0.5 * h * k2, numbers, acceleration, steer_rate)
-        k4 = rates(x + h * k3, numbers, acceleration, steer_rate)
+        # Speed and steering angle end at their limits, neither beyond nor reflected.
+        push = min(max(acceleration, -x[3] / h), (fast - x[3]) / h)
+        turn = min(max(steer_rate, (-sharp - x[4]) / h), (sharp - x[4]) / h)
+        k1 = rates(x, numbers, push, turn)
+        k2 = rates(x + 0.5 * h * k1, numbers, push, turn)
+        k3 = rates(x + 0.5 * h * k2, numbers, push, turn)
+        k4 = rates(x + h * k3, numbers, push, turn)
         x += h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
-        x[3] = min(max(x[3], 0.0), numbers[c.MAX_SPEED])
-        x[4] = min(max(x[4], -numbers[c.MAX_STEER]), numbers[c.MAX_STEER])
+        x[3] = min(max(x[3], 0.0), fast)
+        x[4] = min(max(x[4], -sharp), sharp)
         if numbers[c.DYNAMIC] == 0.0:
             x[6] = x[3] * math.tan(x[4]) / (numbers[c.FRONT] + numbers[c.REAR])
             x[5] = numbers[c.REAR] * x[6]
