@@ -8,6 +8,8 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import torch
+from torch import Tensor
 
 from simrl.core import ContinuousActions, EnvSpec
 
@@ -85,16 +87,27 @@ def weights_of(name: str, defaults: Weights, given: Weights) -> dict[str, float]
 
 
 def part_columns(spec: EnvSpec, *parts: str) -> np.ndarray:
-    """Return the columns of the named state parts, in this order; ValueError lists the parts."""
+    """Return the columns of the named parts in rows read by `read_rows`; ValueError lists them."""
     places = spec.physics.get("state", {})
+    width = 8 if spec.state_dtype == torch.uint8 else 1
     result: list[int] = []
     for part in parts:
         if part not in places:
             raise ValueError(
                 f"{spec.id} has no state part {part!r}; its parts are {', '.join(places) or 'none'}"
             )
-        result += range(places[part].start, places[part].stop)
+        start, stop = places[part].start, places[part].stop
+        if start % width or stop % width or spec.state_size % width:
+            raise ValueError(f"{spec.id}: the state part {part!r} is not made of whole floats")
+        result += range(start // width, stop // width)
     return np.array(result, np.int64)
+
+
+def read_rows(rows: Tensor) -> np.ndarray:
+    """Return rows `[B, S]` as float64; those of bytes are read as the floats that they hold."""
+    if rows.dtype == torch.uint8:
+        return rows.contiguous().numpy().view(np.float64)
+    return rows.numpy()
 
 
 def fact(spec: EnvSpec, name: str) -> Any:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from simrl.core import EnvSpec, Obs, PolicyOutput, PolicyState
 from simrl_controllers.nonlinear.config import NmpcConfig
-from simrl_controllers.nonlinear.model import part_columns
+from simrl_controllers.nonlinear.kernels.problem import StageQp
+from simrl_controllers.nonlinear.model import part_columns, read_rows
 from simrl_controllers.nonlinear.models import build_model
 from simrl_controllers.nonlinear.nlp import NlpSolver
 from simrl_controllers.nonlinear.plan import Plan, Solver
@@ -97,7 +98,7 @@ class NmpcPolicy:
     ) -> PolicyOutput:
         """Plan for every row and return the first inputs `[rows, nu]`."""
         rows = obs["state"]
-        first = rows.numpy()[:, self.model.columns]
+        first = read_rows(rows)[:, self.model.columns]
         if not np.isfinite(first).all():
             row, index = (int(i) for i in np.argwhere(~np.isfinite(first))[0])
             raise ValueError(
@@ -124,6 +125,11 @@ class NmpcPolicy:
         extras = dict(zip(FIGURES, torch.from_numpy(figures), strict=True))
         return PolicyOutput(torch.from_numpy(action), memory_out, extras)
 
+    @property
+    def last_qp(self) -> StageQp:
+        """The quadratic program of the last iteration of the last row; the next `act` changes it."""
+        return self._code.qp
+
     def _count(self, failures: int, status: int) -> int:
         """Count failures in a row; a plan that is used up is forgotten."""
         if status == SOLVED:
@@ -141,7 +147,7 @@ class NmpcPolicy:
                 targets = np.stack([model.targets(target) for target in targets])
         if self._discs is None:
             return np.ascontiguousarray(targets, np.float64)
-        discs = rows.numpy()[:, self._discs].reshape(count, 1, model.num_obstacles, 5)
+        discs = read_rows(rows)[:, self._discs].reshape(count, 1, model.num_obstacles, 5)
         ahead = np.repeat(discs[..., [0, 1, 4]], stages, axis=1)
         ahead[..., :2] += discs[..., 2:4] * self._times[:, None, None]
         return np.concatenate([targets, ahead.reshape(count, stages, -1)], axis=2)

@@ -11,7 +11,7 @@ from torch import Tensor
 from simrl.core import EnvSpec
 from simrl_controllers.coordinates import Coordinates
 from simrl_controllers.nonlinear.config import NmpcConfig
-from simrl_controllers.nonlinear.model import Model
+from simrl_controllers.nonlinear.model import Model, part_columns
 from simrl_controllers.nonlinear.plan import Beyond
 from simrl_controllers.nonlinear.transcription import integrate
 from simrl_controllers.terminal_value import TerminalValue
@@ -54,10 +54,7 @@ class TerminalModel:
     def __init__(self, spec: EnvSpec, model: Model, value: TerminalValue) -> None:
         self._value, self._model = value, model
         self._coordinates = Coordinates(spec)
-        places = spec.physics["state"]
-        wanted = [*range(places["qpos"].start, places["qpos"].stop)]
-        wanted += range(places["qvel"].start, places["qvel"].stop)
-        if list(model.columns) != wanted:
+        if list(model.columns) != list(part_columns(spec, "qpos", "qvel")):
             raise ValueError(
                 f"a terminal value needs a model whose states are qpos and qvel; {model.name}'s "
                 f"are {', '.join(model.states)}"

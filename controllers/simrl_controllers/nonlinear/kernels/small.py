@@ -136,4 +136,4 @@ def solve_vector(factor: np.ndarray, right: np.ndarray) -> None:
 def larger(worst: float, value: float) -> float:
     """Return the larger magnitude; NaN stays."""
     size = abs(value)
-    return worst if size <= worst else size
+    return worst if size <= worst or worst != worst else size
