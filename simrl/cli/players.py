@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from simrl.core.env import VecEnv
 from simrl.core.plugins import env_names, make_env
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.runs.config import is_run, run_config
+from simrl.runs.options import parse_options
 from simrl.runs.policies import named_policy
 
 MAX_ENVS = 256
@@ -60,21 +59,6 @@ def stage_for(names: Sequence[str], env: str | None, options: Sequence[str]) -> 
         f"none of {', '.join(names)} is a run, so name the environment with --env; "
         f"the environments are {', '.join(env_names())}"
     )
-
-
-def parse_options(texts: Sequence[str]) -> dict[str, Any]:
-    """Read NAME=VALUE texts, the value in YAML; a list becomes a tuple."""
-    options = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ValueError(f"an option is NAME=VALUE, got {text!r}")
-        try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ValueError(f"option {name}: {value!r} is not YAML") from error
-        options[name] = tuple(parsed) if isinstance(parsed, list) else parsed
-    return options
 
 
 def split_names(text: str) -> list[str]:

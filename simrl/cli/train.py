@@ -16,9 +16,9 @@ from rich.console import Console
 
 from simrl.cli.arguments import parse
 from simrl.cli.display import TrainingDisplay
-from simrl.cli.players import parse_options
 from simrl.cli.tables import evaluation_table
 from simrl.runs.config import TrainConfig, run_config
+from simrl.runs.options import parse_options
 from simrl.runs.presets import PRESETS, preset
 from simrl.runs.training import Run, resume_run, start_run
 

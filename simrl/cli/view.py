@@ -12,12 +12,13 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 import tyro
 
 from simrl.cli.arguments import parse
-from simrl.cli.players import parse_options, stage_for
+from simrl.cli.players import stage_for
 from simrl.core.env import VecEnv
 from simrl.core.plugins import env_names
 from simrl.core.policy import Policy
 from simrl.rollout.engine import RolloutEngine
 from simrl.rollout.seating import Seating
+from simrl.runs.options import parse_options
 
 
 @dataclass(frozen=True)

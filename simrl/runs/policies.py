@@ -22,6 +22,7 @@ from simrl.learn.policy import NetworkPolicy
 from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.random import RandomPolicy
 from simrl.runs.config import is_run, run_config
+from simrl.runs.options import parse_options
 
 
 def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy:
@@ -30,16 +31,18 @@ def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Po
     `name` is a scripted policy of the environment, a controller, "random", or a run: `RUN` takes
     the best checkpoint if there is one and else the newest, `RUN@best`, `RUN@newest`,
     `RUN@12000000` (the checkpoint after so many agent-steps) and `RUN@snapshot-000012000000` (a
-    league opponent) say which.  ValueError lists the valid names.
+    league opponent) say which.  A controller's options may follow its name, such as
+    `nmpc:solver=ipopt:horizon=30`, each value in YAML.  ValueError lists the valid names.
     """
     scripted = env_plugin(spec.id).policies
     if name in scripted:
         return make_scripted(spec.id, name, **env_options)
     if name == "random":
         return RandomPolicy(spec)
-    if name in controller_names():
-        controller = controller_plugin(name)
-        return controller.make(spec, controller.config())
+    kind, *options = name.split(":")
+    if kind in controller_names():
+        controller = controller_plugin(kind)
+        return controller.make(spec, make_config(controller.config, parse_options(options), kind))
     folder, _, which = name.partition("@")
     if is_run(folder):
         trained = run_config(folder).env

@@ -10,9 +10,10 @@ import pytest
 
 from simrl.cli import COMMANDS
 from simrl.cli.arguments import condense
-from simrl.cli.players import parse_options, split_names, stage_for
+from simrl.cli.players import split_names, stage_for
 from simrl.core.replay import load_replay
 from simrl.runs.config import TrainConfig, save_config
+from simrl.runs.options import parse_options
 
 
 @pytest.fixture
