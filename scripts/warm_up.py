@@ -1,4 +1,4 @@
-"""Compile the game kernels once, so that nobody waits for it later; `make setup` ends with this.
+"""Compile the kernels once, so that nobody waits for it later; `make setup` ends with this.
 
 Numba keeps the compiled kernels beside their files, and compiles them anew only when a source
 changes.
@@ -9,7 +9,13 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from simrl.core.plugins import env_names, env_plugin, make_env, make_scripted
+from simrl.core.plugins import (
+    controller_plugin,
+    env_names,
+    env_plugin,
+    make_env,
+    make_scripted,
+)
 from simrl.rollout.engine import RolloutEngine
 from simrl.rollout.random import RandomPolicy
 from simrl.rollout.seating import Seating
@@ -18,7 +24,7 @@ from simrl.runs.training import build_run
 
 
 def main() -> None:
-    """Step every environment with every scripted policy, then learn from one small batch."""
+    """Step every environment with every scripted policy, plan once, learn from one small batch."""
     started = time.monotonic()
     for name in env_names():
         env = make_env(name, 2)
@@ -28,6 +34,9 @@ def main() -> None:
             engine = RolloutEngine(env, Seating.self_play(env, policy, train=False), seed=0)
             for _ in range(2):
                 engine.step()
+    env, plugin = make_env("double-integrator", 1), controller_plugin("nmpc")
+    planner = plugin.make(env.spec, plugin.config())
+    RolloutEngine(env, Seating.self_play(env, planner, train=False), seed=0).step()
     build_run(dataclasses.replace(preset("moba-1v1"), num_envs=16)).loop.update()
     print(f"setup: kernels compiled in {time.monotonic() - started:.0f} s")
 

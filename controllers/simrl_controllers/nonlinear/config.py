@@ -22,6 +22,8 @@ class NmpcConfig:
     """Stages of the plan."""
     dt: float | None = None
     """Length of a stage [s]; may differ from the environment's step."""
+    period: float | None = None
+    """Time between two plans [s]; the environment's step, if the policy acts in every one."""
     substeps: int = 1
     """Runge-Kutta steps in a stage."""
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -66,7 +68,7 @@ class NmpcConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"nmpc: {name} must be at least 1, got {value}")
-        for name in ("dt", "tolerance", "max_gap"):
+        for name in ("dt", "period", "tolerance", "max_gap"):
             value = getattr(self, name)
             if value is not None and not (value > 0.0 and np.isfinite(value)):
                 raise ValueError(f"nmpc: {name} must be positive, got {value}")

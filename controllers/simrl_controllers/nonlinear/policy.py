@@ -42,6 +42,8 @@ class NmpcPolicy:
     1 failed, 2 late), "fallback" (0 or 1), "solve_time" in the solver and "plan_time" in all [s],
     "cost", "kkt_residual" and "sqp_iterations".
 
+    One policy serves one thread: its rows are planned one after the other in the same buffers.
+
     Args:
         spec: The environment; its physics name the model.
         config: The options.
@@ -77,7 +79,7 @@ class NmpcPolicy:
         self._terminal = None if terminal is None else TerminalModel(spec, model, terminal)
         self._times = self.dt * np.arange(self.horizon + 1)
         self._ahead = torch.from_numpy(self._times)
-        self._stride = (spec.step_seconds or self.dt) / self.dt
+        self._stride = (config.period or spec.step_seconds or self.dt) / self.dt
         self._low, self._high = np.float32(model.low), np.float32(model.high)
         self._discs = part_columns(spec, "obstacles") if model.num_obstacles else None
 
@@ -127,7 +129,7 @@ class NmpcPolicy:
 
     @property
     def last_qp(self) -> StageQp:
-        """The quadratic program of the last iteration of the last row; the next `act` changes it."""
+        """The quadratic program of the last iteration of the last row; `act` changes it."""
         return self._code.qp
 
     def _count(self, failures: int, status: int) -> int:
