@@ -185,6 +185,7 @@ class RobotEnv:
         }
         self._obs["state"] = np.zeros((n, self._layout.size), np.float64)
         self._final_obs = {name: value.copy() for name, value in self._obs.items()}
+        self._joint = np.zeros((n, len(task.low)))
         self._reward = np.zeros((n, 1), np.float32)
         self._terms = np.zeros((n, 1, len(task.rewards)), np.float32)
         self._terminated = np.zeros(n, np.bool_)
@@ -202,7 +203,9 @@ class RobotEnv:
         group = self.task.groups[name]
         self.task.observe(view, name, wide)
         self._random.blur(name, wide, rows)
-        np.clip(wide, group.low, group.high, out=wide)
+        if group.bounded:
+            np.maximum(wide, group.low, out=wide)
+            np.minimum(wide, group.high, out=wide)
         self._obs[name][rows, 0] = wide
 
     def _begin(self, rows: np.ndarray, streams: np.ndarray) -> None:
@@ -247,14 +250,15 @@ class RobotEnv:
                 f"{self.spec.id}: an action is torch.float32 {shape}, "
                 f"got {action.dtype} {tuple(action.shape)}"
             )
-        given = action.detach().numpy()[:, 0]
+        given = action.numpy()[:, 0]
         if not np.isfinite(given).all():
             row, index = (int(i) for i in np.argwhere(~np.isfinite(given))[0])
             raise ValueError(
                 f"{self.spec.id}: environment {row}, agent 0: index {index} of the action is "
                 f"{given[row, index]}; actions must be finite"
             )
-        return np.clip(given.astype(np.float64), self.task.low, self.task.high)
+        np.maximum(given, self.task.low, out=self._joint)
+        return np.minimum(self._joint, self.task.high, out=self._joint)
 
 
 def check_finite(state: np.ndarray, parts: Mapping[str, slice], name: str) -> None:

