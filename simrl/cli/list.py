@@ -22,18 +22,28 @@ def run(arguments: Sequence[str]) -> int:
     """Print the tables."""
     parse(ListConfig, "simrl list", arguments)
     out = Console(highlight=False)
-    environments = Table("environment", "what it is", "scripted policies", title="Environments")
-    details: list[tuple[str, str, str]] = []
+    environments = Table(title="Environments")
+    environments.add_column("environment", no_wrap=True)
+    environments.add_column("what it is")
+    environments.add_column("scripted policies")
+    details: dict[tuple[str, str], list[str]] = {}
+    families: dict[str, list[str]] = {}
     for name in env_names():
         plugin = env_plugin(name)
-        environments.add_row(name, plugin.summary, ", ".join(plugin.policies) or "-")
         for noun, values in (plugin.listing() if plugin.listing else {}).items():
-            details.append((name, noun, ", ".join(values)))
+            details.setdefault((noun, ", ".join(values)), []).append(name)
+        family, slash, member = name.partition("/")
+        if slash:
+            families.setdefault(family, []).append(member)
+        else:
+            environments.add_row(name, plugin.summary, ", ".join(plugin.policies) or "-")
+    for family, names in families.items():
+        environments.add_row(f"{family}/NAME", f"NAME is one of {', '.join(names)}", "-")
     out.print(environments)
     if details:
-        table = Table("environment", "kind", "names", title="In them")
-        for row in details:
-            table.add_row(*row)
+        table = Table("kind", "names", "in", title="In them")
+        for (noun, values), owners in details.items():
+            table.add_row(noun, values, ", ".join(owners))
         out.print(table)
     controllers = Table("controller", "what it is", title="Controllers")
     for name in controller_names():
