@@ -42,8 +42,8 @@ def run(arguments: Sequence[str]) -> int:
     out.print(environments)
     if details:
         table = Table("kind", "names", "in", title="In them")
-        for (noun, values), owners in details.items():
-            table.add_row(noun, values, ", ".join(owners))
+        for (noun, listed), owners in details.items():
+            table.add_row(noun, listed, ", ".join(owners))
         out.print(table)
     controllers = Table("controller", "what it is", title="Controllers")
     for name in controller_names():
