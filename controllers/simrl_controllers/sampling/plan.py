@@ -31,7 +31,7 @@ class SamplingConfig:
     """Times that plans are sampled and the distribution is moved, for each action."""
     gamma: float = 1.0
     """Discount of rewards per step."""
-    end_cost: float = 0.0
+    end_cost: float = 20.0
     """Cost of a plan that ends the task within the horizon [reward]; where every step costs,
     ending early would otherwise look cheap."""
 
