@@ -100,9 +100,7 @@ class RobotDynamics:
         simulation.load(rows, refresh=False)
         ended = simulation.ended > 0
         bad = simulation.step(joint)
-        over = simulation.settle()
-        over[bad] = True
-        over |= ended
+        over = simulation.settle(bad) | ended
         simulation.ended[:] = over
         simulation.renew()
         after = simulation.pack(np.empty_like(rows))

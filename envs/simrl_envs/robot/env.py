@@ -93,9 +93,8 @@ class RobotEnv:
         joint = self._checked(action)
         self._random.push()
         bad = simulation.step(joint, self._random.delays)
-        terminated = simulation.settle()
+        terminated = simulation.settle(bad)
         if len(bad):
-            terminated[bad] = True
             logger.warning(
                 "%s: the physics of environments %s diverged; they were reset",
                 self.spec.id,

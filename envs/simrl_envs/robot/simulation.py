@@ -111,11 +111,13 @@ class Simulation:
                 self.extra[bad, part] = self._before[1][bad, part]
         return bad
 
-    def settle(self) -> np.ndarray:
-        """Pay, measure, and return which rows ended by the task's rules `[M]` bool."""
+    def settle(self, diverged: np.ndarray) -> np.ndarray:
+        """Pay, measure, and return which rows ended `[M]` bool; those that diverged pay nothing."""
         task, view = self.task, self.view
         task.pay(view, self.terms, self.reward)
         ended = task.ended(view)
+        if len(diverged):
+            self.terms[diverged], self.reward[diverged], ended[diverged] = 0.0, 0.0, True
         if task.metrics:
             measure(task, view, self.measured)
             gather(task, view.time, self.measured, self._totals, self._counts)
