@@ -11,10 +11,9 @@ import numpy as np
 from simrl.core import EnvSpec
 from simrl_controllers.linear.delay import Compensation
 from simrl_controllers.linear.mpc import Form
-from simrl_controllers.linear.problem import check_limits
 from simrl_controllers.lqr.linearise import Linearisation
 from simrl_controllers.lqr.plant import Plant
-from simrl_controllers.lqr.riccati import check_horizon
+from simrl_controllers.lqr.riccati import check_horizon, check_limits
 from simrl_controllers.lqr.weights import spread
 from simrl_controllers.qp import SOLVERS
 
@@ -114,8 +113,7 @@ def state_limits(plant: Plant, config: LinearMpcConfig) -> tuple[np.ndarray, np.
     Raises:
         ValueError: a part is unknown, a limit does not fit, or some low is above its high.
     """
-    low = _by_part(plant, config.state_low, -np.inf)
-    high = _by_part(plant, config.state_high, np.inf)
+    low, high = plant.limits(config.state_low, config.state_high)
     check_limits(f"{plant.owner}: state", low, high)
     return low, high
 
@@ -127,18 +125,3 @@ def rate_limits(plant: Plant, rate: Sequence[float]) -> np.ndarray:
     label = f"{plant.owner}: rate"
     each = spread(rate, len(plant.low), label, least=0.0, strict=True)
     return each * plant.spec.step_seconds
-
-
-def _by_part(plant: Plant, limits: Weights, missing: float) -> np.ndarray:
-    coordinates, result = plant.coordinates, np.full(plant.coordinates.size, missing)
-    centre = coordinates.flat_values(plant.model.origin)
-    for name, given in limits.items():
-        if name not in coordinates.part_slices:
-            raise ValueError(
-                f"{plant.owner}: unknown state part {name!r}; the parts are "
-                f"{', '.join(coordinates.part_slices)}"
-            )
-        place = coordinates.part_slices[name]
-        label = f"{plant.owner}: limits of {name}"
-        result[place] = spread(given, place.stop - place.start, label) - centre[place]
-    return result

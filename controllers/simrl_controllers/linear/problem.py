@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simrl_controllers.lqr.riccati import check_horizon, check_problem
+from simrl_controllers.lqr.riccati import check_horizon, check_limits, check_problem
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,6 @@ class MpcProblem:
     def num_controls(self) -> int:
         """Number of inputs nu."""
         return int(self.b.shape[1])
-
-
-def check_limits(label: str, low: np.ndarray, high: np.ndarray) -> None:
-    """Raise ValueError naming the first limit whose low is above its high."""
-    crossed = np.flatnonzero(low > high)
-    if len(crossed):
-        index = int(crossed[0])
-        raise ValueError(
-            f"the limits of {label} {index} are infeasible: low {low[index]:g} is above "
-            f"high {high[index]:g}"
-        )
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from simrl_controllers.linear.config import LinearMpcConfig, make_plant, state_l
 from simrl_controllers.linear.invariant import DisturbanceTube, admissible_set
 from simrl_controllers.linear.mpc import LinearMpc, MpcSolution
 from simrl_controllers.linear.policy import RowPlan, plan_extras, safe_rows
-from simrl_controllers.linear.problem import MpcInstance, MpcProblem, check_limits
+from simrl_controllers.linear.problem import MpcInstance, MpcProblem
 from simrl_controllers.lqr.plant import Plant
-from simrl_controllers.lqr.riccati import solve_lqr
+from simrl_controllers.lqr.riccati import check_limits, solve_lqr
 from simrl_controllers.lqr.weights import spread
 
 

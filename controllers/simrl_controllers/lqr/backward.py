@@ -14,6 +14,7 @@ def backward_rows(
     b: np.ndarray,
     state_slope: np.ndarray,
     state_cost: np.ndarray,
+    limit_cost: np.ndarray,
     control_slope: np.ndarray,
     control_cost: np.ndarray,
     final_slope: np.ndarray,
@@ -35,6 +36,7 @@ def backward_rows(
         b: `[M, H, n, nu]`.
         state_slope: `[M, H, n]`.
         state_cost: `[n, n]`.
+        limit_cost: Added to its diagonal where limits are violated `[M, H, n]`.
         control_slope: `[M, H, nu]`.
         control_cost: `[nu, nu]`.
         final_slope: `[M, n]`.
@@ -56,6 +58,8 @@ def backward_rows(
             quu = control_cost + bk.T @ carried
             qux = carried.T @ ak
             qxx = state_cost + ak.T @ cost @ ak
+            for i in range(len(qxx)):
+                qxx[i, i] += limit_cost[row, k, i]
             damped = quu + damping[row] * np.eye(nu)
             factor = np.zeros((nu, nu))
             free = np.ones(nu, np.bool_)

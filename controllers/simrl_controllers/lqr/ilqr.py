@@ -36,6 +36,16 @@ class IlqrCost:
     """R `[nu, nu]`."""
     final: Tensor
     """Cost of the last state `[n, n]`, not used with a terminal value."""
+    low: Tensor
+    """Steps dx below which a violation costs `[n]`; -inf for none."""
+    high: Tensor
+    """Steps dx above which a violation costs `[n]`; inf for none."""
+    limit: float = 0.0
+    """Cost of a squared violation at every step."""
+
+    def over(self, dx: Tensor) -> Tensor:
+        """Return the violations of steps `[..., n]`, with their sign; 0 inside the limits."""
+        return dx - dx.clamp(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -137,10 +147,12 @@ class Ilqr:
     def _total(self, states: Tensor, controls: Tensor, targets: Tensor) -> Tensor:
         """Return the cost of plans `[M]`; infinite where a plan diverged."""
         cost = self._cost
-        off = self._coordinates.difference(self._read(states), cost.origin) - targets
+        dx = self._coordinates.difference(self._read(states), cost.origin)
+        off = dx - targets
         push = controls - cost.control
         total = ((off[:, :-1] @ cost.q) * off[:, :-1]).sum((1, 2))
         total = total + ((push @ cost.r) * push).sum((1, 2))
+        total = total + cost.limit * cost.over(dx).square().sum((1, 2))
         if self._value is None:
             total = total + ((off[:, -1] @ cost.final) * off[:, -1]).sum(-1)
         else:
@@ -181,7 +193,8 @@ class Ilqr:
         cost = self._cost
         a, b = self._linearise(states, controls)
         a, b = torch.nan_to_num(a), torch.nan_to_num(b)
-        off = self._coordinates.difference(self._read(states), cost.origin) - targets
+        dx = self._coordinates.difference(self._read(states), cost.origin)
+        off, over = dx - targets, torch.nan_to_num(cost.over(dx))
         if self._value is None:
             final_slope = 2.0 * off[:, -1] @ cost.final
             final_cost = (2.0 * cost.final).expand(len(off), -1, -1)
@@ -189,11 +202,15 @@ class Ilqr:
             final_slope, final_cost = self._value.quadratic(
                 states[:, -1], self._coordinates
             ).convex_cost()
+        final_slope = final_slope + 2.0 * cost.limit * over[:, -1]
+        bend = 2.0 * cost.limit * (over[:, -1] != 0.0).double()
+        final_cost = final_cost + torch.diag_embed(bend)
         inputs = (
             a,
             b,
-            2.0 * torch.nan_to_num(off[:, :-1]) @ cost.q,
+            2.0 * (torch.nan_to_num(off[:, :-1]) @ cost.q + cost.limit * over[:, :-1]),
             2.0 * cost.q,
+            2.0 * cost.limit * (over[:, :-1] != 0.0).double(),
             2.0 * (controls - cost.control) @ cost.r,
             2.0 * cost.r,
             torch.nan_to_num(final_slope),

@@ -12,7 +12,8 @@ from simrl.core import Dynamics, EnvSpec, Obs, PolicyOutput, PolicyState
 from simrl_controllers.lqr.ilqr import Ilqr, IlqrCost, IlqrOptions
 from simrl_controllers.lqr.linearise import Linearisation
 from simrl_controllers.lqr.plant import Plant
-from simrl_controllers.lqr.riccati import check_horizon, solve_lqr
+from simrl_controllers.lqr.riccati import check_horizon, check_limits, solve_lqr
+from simrl_controllers.lqr.weights import task_limits
 from simrl_controllers.terminal_value import TerminalValue
 
 
@@ -20,9 +21,9 @@ from simrl_controllers.terminal_value import TerminalValue
 class IlqrConfig:
     """Set the horizon, the cost and the effort of iterative LQR."""
 
-    horizon: int = 50
+    horizon: int = 60
     """Steps to plan ahead."""
-    iterations: int = 3
+    iterations: int = 1
     """Improvements of the plan in each step."""
     first_iterations: int = 50
     """Improvements in the first step of an episode, when there is no plan yet."""
@@ -34,6 +35,12 @@ class IlqrConfig:
     """qpos of the operating point to steer to; empty takes the task's own."""
     terminal_weight: float = 1.0
     """Factor on the Riccati cost-to-go of the operating point that ends the plan."""
+    state_low: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """State limits by part, below which plans pay; -inf for none.  Empty takes the task's own."""
+    state_high: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """State limits by part, above which plans pay; empty takes the task's own."""
+    limit_weight: float = 1e3
+    """Cost of a squared violation of a state limit, at every step."""
     linearisation: Linearisation = "auto"
     """Which model to find the terminal cost with; plans are made in the task's own model."""
 
@@ -45,8 +52,9 @@ class IlqrConfig:
         for name in ("iterations", "first_iterations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.terminal_weight >= 0.0:
-            raise ValueError(f"terminal_weight must be at least 0, got {self.terminal_weight}")
+        for name in ("terminal_weight", "limit_weight"):
+            if not getattr(self, name) >= 0.0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
 
 
 class IlqrPolicy:
@@ -84,6 +92,9 @@ class IlqrPolicy:
             owner="ilqr",
         )
         p = solve_lqr(plant.model.a, plant.model.b, plant.q, plant.r).cost_to_go
+        task_low, task_high = task_limits(spec)
+        low, high = plant.limits(config.state_low or task_low, config.state_high or task_high)
+        check_limits("ilqr: state", low, high)
         self._idle = torch.from_numpy(plant.model.control)
         cost = IlqrCost(
             plant.origin,
@@ -91,6 +102,9 @@ class IlqrPolicy:
             torch.from_numpy(plant.q),
             torch.from_numpy(plant.r),
             config.terminal_weight * torch.from_numpy(p),
+            torch.from_numpy(low),
+            torch.from_numpy(high),
+            config.limit_weight,
         )
         bounds = torch.from_numpy(plant.low), torch.from_numpy(plant.high)
         self._solvers = {

@@ -12,7 +12,12 @@ from torch import Tensor
 
 from simrl.core import ContinuousActions, Dynamics, EnvSpec
 from simrl_controllers.coordinates import Coordinates
-from simrl_controllers.robot_model import MujocoStep, linearise_mujoco, load_mjcf, supports_differences
+from simrl_controllers.robot_model import (
+    MujocoStep,
+    linearise_mujoco,
+    load_mjcf,
+    supports_differences,
+)
 
 Linearisation = Literal["auto", "mujoco", "dynamics"]
 """How to linearise: MuJoCo's own differences of the task's MJCF, or differences of its Dynamics."""

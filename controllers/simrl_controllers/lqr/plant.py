@@ -57,6 +57,32 @@ class Plant:
         """Whether the task tells a reference that these coordinates can follow."""
         return self.spec.reference is not None and "reference" in self.spec.physics
 
+    def limits(
+        self, low: Mapping[str, Sequence[float]], high: Mapping[str, Sequence[float]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Turn limits by state part into those of steps from the operating point, each `[n]`.
+
+        Parts that are not named have none; limits of rotations count from the operating point.
+
+        Raises:
+            ValueError: a part is unknown, or has the wrong number of limits.
+        """
+        return self._by_part(low, -np.inf), self._by_part(high, np.inf)
+
+    def _by_part(self, given: Mapping[str, Sequence[float]], missing: float) -> np.ndarray:
+        result = np.full(self.coordinates.size, missing)
+        centre = self.coordinates.flat_values(self.model.origin)
+        for name, values in given.items():
+            if name not in self.coordinates.part_slices:
+                raise ValueError(
+                    f"{self.owner}: unknown state part {name!r}; the parts are "
+                    f"{', '.join(self.coordinates.part_slices)}"
+                )
+            place = self.coordinates.part_slices[name]
+            label = f"{self.owner}: limits of {name}"
+            result[place] = spread(values, place.stop - place.start, label) - centre[place]
+        return result
+
     def error(self, state: Tensor) -> Tensor:
         """Return the steps `[rows, n]` from the operating point to rows `[rows, S]`.
 

@@ -159,3 +159,14 @@ def check_problem(a: np.ndarray, b: np.ndarray, q: np.ndarray, r: np.ndarray) ->
         if least < -1e-9 * float(np.abs(part).max()) or (strict and least <= 0.0):
             kind = "positive definite" if strict else "positive semidefinite"
             raise ValueError(f"{name} must be {kind}, but its least eigenvalue is {least:g}")
+
+
+def check_limits(label: str, low: np.ndarray, high: np.ndarray) -> None:
+    """Raise ValueError naming the first limit whose low is above its high."""
+    crossed = np.flatnonzero(low > high)
+    if len(crossed):
+        index = int(crossed[0])
+        raise ValueError(
+            f"the limits of {label} {index} are infeasible: low {low[index]:g} is above "
+            f"high {high[index]:g}"
+        )

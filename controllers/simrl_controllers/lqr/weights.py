@@ -45,6 +45,19 @@ def task_weights(spec: EnvSpec) -> TaskWeights:
     return known or TaskWeights({"qpos": (1.0,), "qvel": (0.1,)}, (0.1,), (0.0,))
 
 
+def task_limits(
+    spec: EnvSpec,
+) -> tuple[Mapping[str, tuple[float, ...]], Mapping[str, tuple[float, ...]]]:
+    """Return the lowest and highest state by part that a plan should keep to.
+
+    A cart-pole's episode ends at the end of its track, so plans stay 15 % away from it.
+    """
+    if spec.physics.get("model") == "cartpole" and "x_limit" in spec.physics:
+        reach = 0.85 * float(spec.physics["x_limit"])
+        return {"qpos": (-reach, -np.inf)}, {"qpos": (reach, np.inf)}
+    return {}, {}
+
+
 def state_cost(
     coordinates: Coordinates, weights: Mapping[str, Sequence[float]], owner: str
 ) -> np.ndarray:

@@ -34,7 +34,8 @@ def test_backward_pass_keeps_the_box():
         change, gain = np.zeros((1, 1, 2)), np.zeros((1, 1, 2, 2))
         backward_rows(
             np.eye(2)[None, None], np.eye(2)[None, None], np.zeros((1, 1, 2)), np.eye(2),
-            slope[None, None], curvature, np.zeros((1, 2)), np.zeros((1, 2, 2)),
+            np.zeros((1, 1, 2)), slope[None, None], curvature,
+            np.zeros((1, 2)), np.zeros((1, 2, 2)),
             low[None, None], high[None, None], np.zeros(1), change, gain,
         )  # fmt: skip
         wanted = solve_qp(curvature, slope, lb=low, ub=high).x
@@ -131,6 +132,25 @@ def test_pendulum_swings_up_with_little_torque():
     assert not output.extras["fallback"].any()
 
 
+def test_state_limits_are_paid_for():
+    """A mass that would go faster than 0.3 m/s stays near a limit of 0.1 m/s."""
+    env = _toy(1)
+    env.reset(0)
+    row = env.snapshot()
+    row[0, 16:] = torch.tensor([1.0, 0.0]).double().view(torch.uint8)
+
+    def fastest(**limits):
+        policy = make_ilqr(env.spec, IlqrConfig(horizon=30, limit_weight=1e4, **limits))
+        plan = policy._solvers[50].solve(
+            row, torch.zeros(1, 30, 1).double(), torch.zeros(1, 31, 2).double()
+        )
+        return float(plan.configurations[0, :, 1].min())
+
+    assert fastest() < -0.3
+    limited = fastest(state_low={"qvel": (-0.1,)})
+    assert -0.105 < limited < -0.0999
+
+
 def test_policy_equals_lqr_on_the_toy():
     env = _toy(max_force=100.0)
     obs = {"state": env.reset(1)["state"]}
@@ -142,7 +162,7 @@ def test_policy_equals_lqr_on_the_toy():
     )
     # A terminal value that is the same cost-to-go changes nothing.
     plant = policy.plant
-    value = RiccatiValue(plant.coordinates, policy._solvers[3]._cost.final, plant.origin)
+    value = RiccatiValue(plant.coordinates, policy._solvers[1]._cost.final, plant.origin)
     valued = make_ilqr(env.spec, IlqrConfig(horizon=10), terminal_value=value)
     torch.testing.assert_close(
         valued.act(obs, valued.initial_state(4), rng).action, lqr, atol=1e-4, rtol=0
@@ -156,7 +176,12 @@ def test_policy_keeps_its_contract():
 
 
 def test_bad_input_is_named():
-    for change in ({"horizon": 0}, {"iterations": 0}, {"terminal_weight": -1.0}):
+    for change in (
+        {"horizon": 0},
+        {"iterations": 0},
+        {"terminal_weight": -1.0},
+        {"limit_weight": -1.0},
+    ):
         with pytest.raises(ValueError, match=next(iter(change))):
             IlqrConfig(**change)
     policy = make_ilqr(_pendulum_spec(5.0), IlqrConfig(horizon=5))
