@@ -7,12 +7,14 @@ import torch
 
 
 def pytest_collection_modifyitems(items):
-    """Skip browser and GPU tests where there is no browser or GPU, and say so."""
+    """Skip browser, GPU and drawing tests where there is none of it, and say so."""
     lacking = {}
     if find_chromium() is None:
         lacking["browser"] = "no chromium here: apt-get install chromium"
     if not torch.cuda.is_available():
         lacking["gpu"] = "torch sees no CUDA device"
+    if any(item.get_closest_marker("mujoco") for item in items) and (trouble := no_opengl()):
+        lacking["mujoco"] = trouble
     for item in items:
         for mark, reason in lacking.items():
             if item.get_closest_marker(mark):
@@ -41,6 +43,20 @@ def page():
         yield opened
         browser.close()
     assert errors == [], f"the page raised {errors}"
+
+
+def no_opengl():
+    """Return why MuJoCo cannot draw here, or None if it can."""
+    try:
+        import mujoco
+
+        from simrl_envs.robot.render import draw
+
+        model = mujoco.MjModel.from_xml_string("<mujoco/>")
+        draw(model, mujoco.MjData(model), size=(32, 32))
+    except (ImportError, ValueError) as error:
+        return str(error)
+    return None
 
 
 def find_chromium():

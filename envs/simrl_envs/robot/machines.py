@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from simrl_envs.robot.models import RobotModel
     from simrl_envs.robot.task import Task
 
-PLANNING_TIMESTEP = 0.01
-"""Longest physics step of the planners' model [s]."""
-
 
 @dataclass(frozen=True)
 class MachineConfig(RobotConfig):
@@ -33,6 +30,8 @@ class MachineConfig(RobotConfig):
     """Seconds between actions, a whole number of physics steps."""
     physics_step: float = 0.004
     """Step of the physics [s]."""
+    planning_step: float = 0.01
+    """Longest physics step of the planners' model [s]; coarser than the simulator's is faster."""
     reach: float = 0.8
     """How far a servo's target may be from the one that holds the nominal pose [rad]."""
     cone: Literal["pyramidal", "elliptic"] = "pyramidal"
@@ -126,6 +125,9 @@ def machine_task(
 
 
 def _planning_timestep(config: MachineConfig) -> float:
-    """Return the longest step up to 10 ms that divides a control step, or the simulator's."""
-    count = max(1, math.ceil(config.control_step / PLANNING_TIMESTEP - 1e-9))
-    return max(config.control_step / count, config.physics_step)
+    """Return the longest step allowed that divides a control step, or the simulator's."""
+    if not config.planning_step > 0:
+        raise ValueError(f"planning_step must be above 0, got {config.planning_step}")
+    count = max(1, math.ceil(config.control_step / config.planning_step - 1e-9))
+    step = config.control_step / count
+    return step if step > config.physics_step else config.physics_step
