@@ -9,6 +9,7 @@ compiles in a fraction of a second.  Numba kernels call the code by its address 
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,17 +19,11 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-_BINARY = {
-    ca.OP_ADD: "fadd",
-    ca.OP_SUB: "fsub",
-    ca.OP_MUL: "fmul",
-    ca.OP_DIV: "fdiv",
-}
+_BINARY = {ca.OP_ADD: "fadd", ca.OP_SUB: "fsub", ca.OP_MUL: "fmul", ca.OP_DIV: "fdiv"}
 _COMPARE = {ca.OP_LT: "olt", ca.OP_LE: "ole", ca.OP_EQ: "oeq", ca.OP_NE: "une"}
-_INTRINSIC = {
+_CALLS = {
     ca.OP_SQRT: "llvm.sqrt.f64",
     ca.OP_SIN: "llvm.sin.f64",
     ca.OP_COS: "llvm.cos.f64",
@@ -37,15 +32,6 @@ _INTRINSIC = {
     ca.OP_FABS: "llvm.fabs.f64",
     ca.OP_FLOOR: "llvm.floor.f64",
     ca.OP_CEIL: "llvm.ceil.f64",
-}
-_INTRINSIC_2 = {
-    ca.OP_POW: "llvm.pow.f64",
-    ca.OP_CONSTPOW: "llvm.pow.f64",
-    ca.OP_FMIN: "llvm.minnum.f64",
-    ca.OP_FMAX: "llvm.maxnum.f64",
-    ca.OP_COPYSIGN: "llvm.copysign.f64",
-}
-_LIBM = {
     ca.OP_TAN: "tan",
     ca.OP_ASIN: "asin",
     ca.OP_ACOS: "acos",
@@ -56,7 +42,17 @@ _LIBM = {
     ca.OP_LOG1P: "log1p",
     ca.OP_EXPM1: "expm1",
 }
-_LIBM_2 = {ca.OP_ATAN2: "atan2", ca.OP_HYPOT: "hypot", ca.OP_FMOD: "fmod"}
+_CALLS_2 = {
+    ca.OP_POW: "llvm.pow.f64",
+    ca.OP_CONSTPOW: "llvm.pow.f64",
+    ca.OP_FMIN: "llvm.minnum.f64",
+    ca.OP_FMAX: "llvm.maxnum.f64",
+    ca.OP_COPYSIGN: "llvm.copysign.f64",
+    ca.OP_ATAN2: "atan2",
+    ca.OP_HYPOT: "hypot",
+    ca.OP_FMOD: "fmod",
+}
+_POINTER = "ptr" if llvm.llvm_version_info[0] >= 16 else "double*"
 
 
 @dataclass(frozen=True)
@@ -104,12 +100,13 @@ class MachineCode:
 
 def compile_functions(functions: Sequence[ca.Function]) -> list[MachineCode]:
     """Compile SX functions with dense inputs; ValueError names an operation without translation."""
-    module = ir.Module(name="simrl_nonlinear")
+    lines = [f"declare double @{name}(double)" for name in _CALLS.values()]
+    lines += [f"declare double @{name}(double, double)" for name in sorted({*_CALLS_2.values()})]
     for index, function in enumerate(functions):
         if not function.is_a("SXFunction"):
             raise ValueError(f"{function.name()} is not an SX function: call its expand() first")
-        _translate(module, f"f{index}", function)
-    engine = _compile(str(module))
+        lines += _Translation(f"f{index}", function).lines
+    engine = _compile("\n".join(lines))
     result = []
     for index, function in enumerate(functions):
         shapes = tuple(function.size_out(i) for i in range(function.n_out()))
@@ -126,84 +123,88 @@ def compile_functions(functions: Sequence[ca.Function]) -> list[MachineCode]:
     return result
 
 
-def _translate(module: ir.Module, name: str, function: ca.Function) -> None:
-    """Write `function` into `module`, one instruction at a time."""
-    double, pointer = ir.DoubleType(), ir.DoubleType().as_pointer()
-    count = function.n_in()
-    code = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer] * (count + 1)), name=name)
-    for argument in code.args:
-        argument.add_attribute("noalias")
-    builder = ir.IRBuilder(code.append_basic_block("entry"))
-    places = _output_places(function)
-    work: dict[int, Any] = {}
+class _Translation:
+    """Write one function as lines of LLVM's language, one instruction at a time.
 
-    def at(argument: int, index: int) -> Any:
-        where = ir.Constant(ir.IntType(64), index)
-        return builder.gep(code.args[argument], [where], inbounds=True)
+    The lines are text, since llvmlite's own builder takes longer than LLVM needs to compile them.
+    """
 
-    for k in range(function.n_instructions()):
-        op = function.instruction_id(k)
-        if op == ca.OP_OUTPUT:
-            index, nonzero = function.instruction_output(k)
-            value = work[function.instruction_input(k)[0]]
-            builder.store(value, at(count, places[index][nonzero]))
-            continue
-        target = function.instruction_output(k)[0]
-        if op == ca.OP_CONST:
-            work[target] = ir.Constant(double, function.instruction_constant(k))
-        elif op == ca.OP_INPUT:
-            index, nonzero = function.instruction_input(k)
-            work[target] = builder.load(at(index, nonzero))
-        else:
-            operands = [work[i] for i in function.instruction_input(k)]
-            work[target] = _operation(module, builder, op, operands, function.name())
-    builder.ret_void()
+    def __init__(self, name: str, function: ca.Function) -> None:
+        self._owner, self._count = function.name(), 0
+        arguments = [f"{_POINTER} noalias %a{i}" for i in range(function.n_in() + 1)]
+        self.lines = [f"define void @{name}({', '.join(arguments)}) {{"]
+        work: dict[int, str] = {}
+        places = _output_places(function)
+        for k in range(function.n_instructions()):
+            op, inputs = function.instruction_id(k), function.instruction_input(k)
+            outputs = function.instruction_output(k)
+            if op == ca.OP_OUTPUT:
+                place = self._at(function.n_in(), places[outputs[0]][outputs[1]])
+                self.lines.append(f"store double {work[inputs[0]]}, {_POINTER} {place}")
+            elif op == ca.OP_CONST:
+                work[outputs[0]] = _number(function.instruction_constant(k))
+            elif op == ca.OP_INPUT:
+                place = self._at(*inputs)
+                work[outputs[0]] = self._new(f"load double, {_POINTER} {place}")
+            else:
+                work[outputs[0]] = self._operation(op, [work[i] for i in inputs])
+        self.lines += ["ret void", "}"]
+
+    def _new(self, right: str) -> str:
+        """Name the value of an instruction."""
+        self._count += 1
+        self.lines.append(f"%v{self._count} = {right}")
+        return f"%v{self._count}"
+
+    def _at(self, argument: int, index: int) -> str:
+        """Return the address of a number of an argument."""
+        return self._new(f"getelementptr inbounds double, {_POINTER} %a{argument}, i64 {index}")
+
+    def _choose(self, condition: str, yes: str, no: str) -> str:
+        return self._new(f"select i1 {condition}, double {yes}, double {no}")
+
+    def _compare(self, relation: str, left: str, right: str) -> str:
+        return self._new(f"fcmp {relation} double {left}, {right}")
+
+    def _operation(self, op: int, operands: list[str]) -> str:
+        """Write one scalar operation and return its value."""
+        first, last = operands[0], operands[-1]
+        one, zero = _number(1.0), _number(0.0)
+        if op in _BINARY:
+            return self._new(f"{_BINARY[op]} double {first}, {last}")
+        if op in _CALLS:
+            return self._new(f"call double @{_CALLS[op]}(double {first})")
+        if op in _CALLS_2:
+            return self._new(f"call double @{_CALLS_2[op]}(double {first}, double {last})")
+        if op in _COMPARE:
+            return self._choose(self._compare(_COMPARE[op], first, last), one, zero)
+        if op == ca.OP_IF_ELSE_ZERO:
+            return self._choose(self._compare("une", first, zero), last, zero)
+        if op == ca.OP_NOT:
+            return self._choose(self._compare("oeq", first, zero), one, zero)
+        if op in (ca.OP_AND, ca.OP_OR):
+            bits = [self._compare("une", value, zero) for value in (first, last)]
+            name = "and" if op == ca.OP_AND else "or"
+            return self._choose(self._new(f"{name} i1 {bits[0]}, {bits[1]}"), one, zero)
+        if op == ca.OP_SIGN:
+            below = self._choose(self._compare("olt", first, zero), _number(-1.0), first)
+            return self._choose(self._compare("ogt", first, zero), one, below)
+        if op == ca.OP_ASSIGN:
+            return first
+        if op == ca.OP_INV:
+            return self._new(f"fdiv double {one}, {first}")
+        simple = {ca.OP_NEG: "fneg double {0}", ca.OP_SQ: "fmul double {0}, {0}"}
+        simple[ca.OP_TWICE] = "fadd double {0}, {0}"
+        if op not in simple:
+            raise ValueError(
+                f"{self._owner}: CasADi's operation {op} has no translation to machine code"
+            )
+        return self._new(simple[op].format(first))
 
 
-def _operation(
-    module: ir.Module, builder: ir.IRBuilder, op: int, operands: list[Any], owner: str
-) -> Any:
-    """Write one scalar operation and return its value."""
-    double = ir.DoubleType()
-    one, zero = ir.Constant(double, 1.0), ir.Constant(double, 0.0)
-    first, last = operands[0], operands[-1]
-    if op in _BINARY:
-        return getattr(builder, _BINARY[op])(first, last)
-    for table, arity in ((_INTRINSIC, 1), (_INTRINSIC_2, 2), (_LIBM, 1), (_LIBM_2, 2)):
-        if op in table:
-            kind = ir.FunctionType(double, [double] * arity)
-            callee = cgutils.get_or_insert_function(module, kind, table[op])
-            return builder.call(callee, operands[:arity])
-    if op in _COMPARE:
-        relation = _COMPARE[op]
-        compare = builder.fcmp_unordered if relation == "une" else builder.fcmp_ordered
-        sign = {"olt": "<", "ole": "<=", "oeq": "==", "une": "!="}[relation]
-        return builder.select(compare(sign, first, last), one, zero)
-    if op == ca.OP_IF_ELSE_ZERO:
-        return builder.select(builder.fcmp_unordered("!=", first, zero), last, zero)
-    if op == ca.OP_NOT:
-        return builder.select(builder.fcmp_ordered("==", first, zero), one, zero)
-    if op in (ca.OP_AND, ca.OP_OR):
-        bits = [builder.fcmp_unordered("!=", value, zero) for value in (first, last)]
-        both = builder.and_(*bits) if op == ca.OP_AND else builder.or_(*bits)
-        return builder.select(both, one, zero)
-    simple = {
-        ca.OP_ASSIGN: lambda: first,
-        ca.OP_NEG: lambda: builder.fneg(first),
-        ca.OP_SQ: lambda: builder.fmul(first, first),
-        ca.OP_TWICE: lambda: builder.fadd(first, first),
-        ca.OP_INV: lambda: builder.fdiv(one, first),
-        ca.OP_SIGN: lambda: builder.select(
-            builder.fcmp_ordered(">", first, zero),
-            one,
-            builder.select(
-                builder.fcmp_ordered("<", first, zero), ir.Constant(double, -1.0), first
-            ),
-        ),
-    }
-    if op not in simple:
-        raise ValueError(f"{owner}: CasADi's operation {op} has no translation to machine code")
-    return simple[op]()
+def _number(value: float) -> str:
+    """Write a constant by its bits."""
+    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
 def _output_places(function: ca.Function) -> list[list[int]]:

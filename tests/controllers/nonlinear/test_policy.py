@@ -25,7 +25,7 @@ def test_swing_up_from_exactly_hanging(cartpole, close_loop):
     states, outputs = close_loop(policy, [0.0, math.pi, 0.0, 0.0], 200)
     assert math.cos(states[-1, 1]) > 0.99 and abs(states[-1, 0]) < 0.2
     assert np.abs(states[:, 0]).max() < 2.0
-    assert all(float(output.extras["sqp_iterations"][0]) == 1 for output in outputs[1:])
+    assert all(float(output.extras["sqp_iterations"][0]) == 1.0 for output in outputs[1:])
     assert sum(float(output.extras["fallback"][0]) for output in outputs) == 0
 
 
@@ -114,6 +114,16 @@ def test_shifting_by_part_of_a_stage_interpolates(double_integrator):
         for k in range(len(kept), 5):
             after = x[k - 1, 0] + 0.1 * x[k - 1, 1] + u[k - 1, 0] / 200.0
             assert x[k, 0] == pytest.approx(after)
+
+
+def test_a_held_policy_shifts_its_plan_by_its_own_period(double_integrator, act):
+    for period, stages in ((None, 1), (0.3, 3)):
+        config = NmpcConfig(horizon=8, dt=0.1, period=period, deadline_ms=1e-6)
+        planned = act(NmpcPolicy(double_integrator, NmpcConfig(horizon=8)), [[1.0, 0.0]])
+        # Every plan of the hasty policy is late, so it goes on with the old one.
+        again = act(NmpcPolicy(double_integrator, config), [[1.0, 0.0]], planned.state)
+        kept = planned.state["plan_u"][0, stages]
+        assert float(again.action[0, 0]) == pytest.approx(float(kept[0]), abs=1e-6)
 
 
 def test_bad_input_gives_one_clear_error(cartpole, act):
