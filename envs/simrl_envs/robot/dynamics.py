@@ -15,7 +15,7 @@ from simrl_envs.robot.streams import Draw, join
 from simrl_envs.robot.task import Task, planning_model
 from simrl_envs.robot.taskfile import PlanningOptions
 
-MAX_BATCHES = 4
+MAX_BATCHES = 8
 """Numbers of rows for which native batches are kept."""
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -81,12 +81,17 @@ class RobotDynamics:
         if found is None:
             states, rewards, discounts = self._step_by_step(rows, joint)
         else:
-            sim, data = found
+            sim, data, bad = found
+            sim[bad] = first[0][bad, None]
             extra, asked = self._books(first, sim, joint, data)
             rewards, ended = self._judge(first, sim, asked, data)
             if asked is not extra:
                 self._copy_metrics(asked, extra)
             states, rewards, discounts = self._freeze(rows, first, (sim, extra), rewards, ended)
+            if len(bad):
+                states[bad], rewards[bad], discounts[bad] = self._step_by_step(
+                    rows[bad], joint[bad]
+                )
         return (
             torch.from_numpy(states),
             torch.from_numpy(rewards.astype(np.float32)[:, :, None]),
@@ -111,19 +116,28 @@ class RobotDynamics:
     def _step_by_step(
         self, rows: np.ndarray, joint: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Roll out with a call a step, which isolates states whose physics diverges."""
+        """Roll out with a call a step, which isolates states whose physics diverges.
+
+        Rows are filled up to a power of two, so that few sizes of native batches are made.
+        """
         count, horizon = joint.shape[:2]
-        states = np.empty((count, horizon, rows.shape[1]))
-        rewards, discounts = np.empty((count, horizon)), np.empty((count, horizon), np.float32)
+        padded = np.minimum(np.arange(1 << (count - 1).bit_length()), count - 1)
+        rows, joint = rows[padded], joint[padded]
+        states = np.empty((len(rows), horizon, rows.shape[1]))
+        rewards = np.empty((len(rows), horizon))
+        discounts = np.empty((len(rows), horizon), np.float32)
         for t in range(horizon):
             rows, rewards[:, t], discounts[:, t] = self._step(rows, joint[:, t])
             states[:, t] = rows
-        return states, rewards, discounts
+        return states[:count], rewards[:count], discounts[:count]
 
     def _physics(
         self, simulation: Simulation, joint: np.ndarray
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-        """Return sim rows `[B, H, n]` and derived fields; None if steps must be made singly."""
+    ) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray] | None:
+        """Return sim rows `[B, H, n]`, derived fields, and the rows whose physics diverged.
+
+        None if steps must be made singly.
+        """
         if self.task.file.contact_forces:
             return None
         k = self.substeps
@@ -138,9 +152,8 @@ class RobotDynamics:
             return None
         sim = found[KEPT_SPEC][:, k - 1 :: k]
         speed = np.abs(sim[:, :, self._recorded["qvel"]])
-        if simulation.diverged_warnings() or not (speed <= MAX_VELOCITY).all():
-            return None
-        return sim, {name: found[name][:, k - 1 :: k] for name in stale}
+        bad = np.flatnonzero(simulation.warned() | ~(speed <= MAX_VELOCITY).all(axis=(1, 2)))
+        return sim, {name: found[name][:, k - 1 :: k] for name in stale}, bad
 
     def _books(
         self, first: Pair, sim: np.ndarray, joint: np.ndarray, data: dict[str, np.ndarray]
@@ -263,13 +276,13 @@ class RobotDynamics:
             target[:, :, where] = source[:, :, where]
 
     def _simulation(self, count: int) -> Simulation:
-        if count not in self._simulations:
+        found = self._simulations.pop(count, None)
+        if found is None:
             _make_room(self._simulations)
             threads = thread_count(self.config, count)
-            self._simulations[count] = Simulation(
-                self.task, self.layout, count, threads, self.model
-            )
-        return self._simulations[count]
+            found = Simulation(self.task, self.layout, count, threads, self.model)
+        self._simulations[count] = found  # the latest used stands last
+        return found
 
     def _kept_columns(self, simulation: Simulation) -> np.ndarray:
         """Say where the recorded parts stand in a whole sim row, in their order."""
@@ -305,6 +318,6 @@ class RobotDynamics:
 
 
 def _make_room(cache: dict[int, object]) -> None:  # type: ignore[type-arg]
-    """Forget the oldest of the batches when there are too many."""
+    """Forget the batches that were used least lately when there are too many."""
     while len(cache) >= MAX_BATCHES:
         del cache[next(iter(cache))]

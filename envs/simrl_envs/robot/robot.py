@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,8 +9,7 @@ import mujoco
 import numpy as np
 
 from simrl_envs.robot.contact_stage import with_contact_forces
-
-logger = logging.getLogger(__name__)
+from simrl_envs.robot.process import prepare_mujoco
 
 JOINT_KINDS = {
     int(mujoco.mjtJoint.mjJNT_FREE): (7, 6),
@@ -103,26 +99,15 @@ def load_robot(path: Path | str, *, contact_forces: bool = False) -> Robot:
 
     contact_forces: let MuJoCo compute the external forces on all bodies (`cfrc_ext`).
     """
+    prepare_mujoco()
     path = Path(path).resolve()
     if not path.is_file():
         raise ValueError(f"there is no model file {path}")
     try:
-        with _warnings_logged():
-            if contact_forces:
-                model = with_contact_forces(path)
-            else:
-                model = mujoco.MjModel.from_xml_path(str(path))
+        if contact_forces:
+            model = with_contact_forces(path)
+        else:
+            model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
         raise ValueError(f"{path} is not a valid MJCF: {error}") from error
     return Robot(model, str(path), path.name)
-
-
-@contextlib.contextmanager
-def _warnings_logged() -> Iterator[None]:
-    """Log MuJoCo's warnings, which otherwise go to the terminal and a file where one stands."""
-    before = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(logger.debug)
-    try:
-        yield
-    finally:
-        mujoco.set_mju_user_warning(before)

@@ -12,7 +12,7 @@ from mujoco.batch import Batch, SimulationError
 
 from simrl_envs.robot.contact_stage import ContactStage
 from simrl_envs.robot.metrics import conclude, gather, measure
-from simrl_envs.robot.profiling import stop_profiling
+from simrl_envs.robot.process import prepare_mujoco
 from simrl_envs.robot.rows import RowLayout, View
 from simrl_envs.robot.streams import Draw, join, split
 from simrl_envs.robot.task import Task
@@ -48,7 +48,7 @@ class Simulation:
         self.model = task.robot.model if model is None else model
         self.substeps = task.substeps(self.model.opt.timestep)
         self.num_rows = num_rows
-        stop_profiling()
+        prepare_mujoco()
         self.batch = Batch(self.model, num_rows, threads)
         self.batch.reset(stage=0)
         self.sim: np.ndarray = self.batch.state
@@ -114,8 +114,9 @@ class Simulation:
     def settle(self, diverged: np.ndarray) -> np.ndarray:
         """Pay, measure, and return which rows ended `[M]` bool; those that diverged pay nothing."""
         task, view = self.task, self.view
-        task.pay(view, self.terms, self.reward)
-        ended = task.ended(view)
+        with np.errstate(over="ignore" if len(diverged) else "warn"):
+            task.pay(view, self.terms, self.reward)
+            ended = task.ended(view)
         if len(diverged):
             self.terms[diverged], self.reward[diverged], ended[diverged] = 0.0, 0.0, True
         if task.metrics:
@@ -222,9 +223,9 @@ class Simulation:
         bad[failed] = True
         return np.flatnonzero(bad)
 
-    def diverged_warnings(self) -> bool:
-        """Tell whether MuJoCo warned of broken physics in any row."""
-        return bool(self._warned.any())
+    def warned(self) -> np.ndarray:
+        """Tell in which rows MuJoCo warned of broken physics, `[M]` bool."""
+        return np.asarray(self._warned.any(axis=1))
 
     def _kept_slices(self) -> list[slice]:
         return [self.layout.extra[f"data.{name}"] for name in self.task.needs]
