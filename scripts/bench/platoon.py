@@ -72,11 +72,41 @@ def platoon_figures() -> dict[str, float]:
     return figures
 
 
+def plot_norms(path: str) -> None:
+    """Draw how the spacing error passes from car to car, with and without compensation."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    shown = {
+        "brake": ({"profile": "brake"}, 8),
+        "sine, 1 rad/s": DRIVES[3 + FREQUENCIES.index(1.0)],
+    }
+    figure, axes = pyplot.subplots(1, len(shown), figsize=(10, 4), sharey=True, squeeze=False)
+    for axis, (title, (options, games)) in zip(axes[0], shown.items(), strict=True):
+        for compensate, label in ((True, "compensated"), (False, "blind to delay")):
+            norms = drive_platoon(options, compensate=compensate, games=games).metric("error_norm")
+            cars = np.arange(1, norms.shape[1] + 1)
+            axis.semilogy(cars, norms.T, color="C0" if compensate else "C3", alpha=0.5)
+            axis.plot([], [], color="C0" if compensate else "C3", label=label)
+        axis.set(title=title, xlabel="follower")
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("norm of the spacing error [m s^0.5]")
+    axes[0][0].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="string stability of a platoon under delay")
     add_json_flag(parser)
+    parser.add_argument("--plot", default="", help="also draw each car's error into this file")
     options = parser.parse_args()
+    if options.plot:
+        plot_norms(options.plot)
     report(
         platoon_figures(),
         json_flag=options.json,

@@ -79,7 +79,7 @@ def draw_lane(row: np.ndarray, numbers: np.ndarray, parts: Mapping[str, slice]) 
     speed, seconds = float(row[r.SPEED]), float(row[TIME])
     text = f"{seconds:4.1f} s   {speed:4.1f} m/s   {row[r.S] - row[r.START_S]:5.0f} m"
     failure = "   collision" if row[r.HIT] else "   off the road" if row[r.OFF_ROAD] else ""
-    window.pen.rectangle((0, 0, 330, 22), fill=PAINT)
+    window.pen.rectangle((0, 0, 16 + window.pen.textlength(text + failure), 22), fill=PAINT)
     window.pen.text((8, 6), text + failure, fill=INK)
     return np.asarray(window.image, dtype=np.uint8).copy()
 

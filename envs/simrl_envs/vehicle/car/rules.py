@@ -27,7 +27,7 @@ from simrl_envs.vehicle.car.task import (
 from simrl_envs.vehicle.streams import STEPS
 
 WEIGHTS = {
-    "lane": (0.1, -0.1, -0.02, -0.05, -10.0),
+    "lane": (0.1, -0.1, -0.1, -0.05, -10.0),
     "distance": (1.0, 0.0, 0.0, 0.0, 0.0),
 }
 """Weights of the reward terms for each kind of reward; "distance" is the distance until takeover,
