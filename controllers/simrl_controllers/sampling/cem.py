@@ -20,11 +20,11 @@ class CemConfig(SamplingConfig):
 
     iterations: int = 3
     """Times that plans are sampled and the distribution is moved, for each action."""
-    elite_fraction: float = 0.15
+    elite_fraction: float = 0.25
     """Share of the samples that the distribution is fitted to; at least two samples."""
-    momentum: float = 0.1
+    momentum: float = 0.3
     """Share of the old mean and spread that each iteration keeps."""
-    min_noise: float = 0.05
+    min_noise: float = 0.3
     """Least standard deviation, as a share of the initial one."""
 
     def __post_init__(self) -> None:

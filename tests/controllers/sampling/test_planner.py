@@ -60,7 +60,12 @@ SPEC = EnvSpec(
 MAKERS = {
     "predictive": (make_predictive, PredictiveConfig(horizon=25, samples=64, knots=6)),
     "mppi": (make_mppi, MppiConfig(horizon=25, samples=64, knots=6)),
-    "cem": (make_cem, CemConfig(horizon=25, samples=64, knots=6)),
+    "cem": (
+        make_cem,
+        CemConfig(
+            horizon=25, samples=64, knots=6, elite_fraction=0.15, momentum=0.1, min_noise=0.05
+        ),
+    ),
 }
 EVERY = pytest.mark.parametrize("name", MAKERS)
 

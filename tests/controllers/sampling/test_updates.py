@@ -75,7 +75,7 @@ def test_cem_fits_the_elites_with_momentum_and_a_floor():
 
 
 def test_cem_leaves_diverged_samples_out_of_the_elites():
-    config = CemConfig(elite_fraction=0.75, momentum=0.0)
+    config = CemConfig(elite_fraction=0.75, momentum=0.0, min_noise=0.05)
     plan, weights = CemUpdate(config, torch.ones(1))(
         PLAN, KNOTS, costs(math.inf, 1.0, math.inf, math.inf)
     )
