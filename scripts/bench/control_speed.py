@@ -16,6 +16,7 @@ import time
 
 import numpy as np
 import torch
+from control_success import success_figures
 from report import add_json_flag, report
 from sampling_speed import mppi_figures
 
@@ -112,6 +113,9 @@ def main() -> None:
     parser.add_argument(
         "--first", action="store_true", help="also time the very first build, without any cache"
     )
+    parser.add_argument(
+        "--success", action="store_true", help="also measure success from 100 random starts"
+    )
     add_json_flag(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -129,6 +133,8 @@ def main() -> None:
     figures["piqp_qp_p50_ms"] = piqp_ms()
     if not options.skip_mppi:
         figures |= mppi_figures()
+    if options.success:
+        figures |= success_figures()
     notes = {
         "rti_build_s": "import, symbols, machine code, first plan; bar: 2 or less",
         "rti_first_build_s": "the same once after installation, kernels compiled too",
