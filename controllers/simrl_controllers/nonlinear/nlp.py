@@ -35,7 +35,6 @@ class NlpSolver:
         self._max_iterations = config.max_iterations
         self._fatrop = config.solver == "fatrop"
         self._low, self._high = model.low, model.high
-        self._solvers: dict[float, Any] = {}
         self._build(stages, prices, config)
 
     def _build(self, s: Stages, prices: np.ndarray, config: NmpcConfig) -> None:
@@ -91,8 +90,7 @@ class NlpSolver:
             "p": ca.vertcat(ca.reshape(p, -1, 1), first, point, slope, ca.reshape(curve, -1, 1)),
         }
         self._equal = equal
-        self._names = "fatrop" if self._fatrop else "ipopt"
-        self._solvers[0.0] = self._make(0.0)
+        self._solver = self._make(1e-3 * config.deadline_ms)
         prices_of_g = ca.MX.sym("lam_g", len(equal))
         lagrangian = total + ca.dot(prices_of_g, self._nlp["g"])
         self._conditions = ca.Function(
@@ -102,7 +100,7 @@ class NlpSolver:
         )
 
     def _make(self, seconds: float) -> Any:
-        """Build a solver; a time limit is an option of its own."""
+        """Build the solver; ipopt gives up after `seconds`, if they are not 0."""
         options: dict[str, Any] = {"print_time": False, "error_on_fail": False, "expand": True}
         if self._fatrop:
             options |= {"structure_detection": "auto", "equality": self._equal}
@@ -116,7 +114,7 @@ class NlpSolver:
             }
             if seconds:
                 options["ipopt"]["max_wall_time"] = seconds
-        return ca.nlpsol("nmpc", self._names, self._nlp, options)
+        return ca.nlpsol("nmpc", "fatrop" if self._fatrop else "ipopt", self._nlp, options)
 
     def solve(
         self,
@@ -128,19 +126,19 @@ class NlpSolver:
         beyond: Beyond | None = None,
         seconds: float = 0.0,
     ) -> Plan:
-        """Solve from a plan; see `Solver.solve`.  Fatrop keeps no time limit of its own."""
-        if seconds and not self._fatrop and seconds not in self._solvers:
-            self._solvers[seconds] = self._make(seconds)
-        solver = self._solvers.get(seconds, self._solvers[0.0])
+        """Solve from a plan; see `Solver.solve`.
+
+        The time limit is that of the config, for ipopt alone: it is set when the solver is built.
+        """
         nx = self._nx
         more = (np.zeros(nx), np.zeros(nx), np.zeros((nx, nx)))
         if beyond is not None:
             more = (beyond.point, beyond.gradient, beyond.hessian)
         numbers = [parameters.ravel(), first, more[0], more[1], more[2].T.ravel()]
         start = time.perf_counter()
-        answer = solver(x0=self._pack(plan), p=np.concatenate(numbers), **self._bounds)
+        answer = self._solver(x0=self._pack(plan), p=np.concatenate(numbers), **self._bounds)
         taken = time.perf_counter() - start
-        stats = solver.stats()
+        stats = self._solver.stats()
         w = np.array(answer["x"]).ravel()
         x, u = self._unpack(w)
         ok = bool(stats["success"]) or stats["return_status"] in _GOOD

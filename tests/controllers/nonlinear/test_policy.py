@@ -96,6 +96,8 @@ def test_a_late_plan_is_not_used(cartpole, act):
     output = act(hasty, [[0.0, 0.5, 0.0, 0.0]], planned.state)
     assert output.extras["status"][0] == 2 and output.extras["fallback"][0] == 1
     assert float(output.action[0, 0]) == pytest.approx(float(planned.state["plan_u"][0, 1, 0]))
+    hurried = NmpcPolicy(cartpole, NmpcConfig(solver="ipopt", horizon=6, deadline_ms=1e-3))
+    assert act(hurried, row).extras["status"][0] == 2
     leisure = NmpcPolicy(cartpole, NmpcConfig(horizon=6, dt=0.02, deadline_ms=1e5))
     assert act(leisure, row).extras["status"][0] == 0
 

@@ -1,4 +1,10 @@
-"""Symbolic models of the physical systems that nonlinear MPC knows."""
+"""Symbolic models of the physical systems that nonlinear MPC knows.
+
+To add one: write a file beside these with a function from `EnvSpec` and weights to `Model` (rates,
+residuals, limits, a first guess), enter it in `BUILDERS` under the name that the environment tells
+in `spec.physics["model"]`, and add its environment to `tests/controllers/nonlinear/test_models.py`,
+which compares it with the environment's own dynamics.
+"""
 
 from __future__ import annotations
 
