@@ -23,7 +23,7 @@ from simrl.core.timestep import Obs, PolicyState
 from simrl_controllers.platoon.config import PlatoonMpcConfig
 from simrl_controllers.platoon.predict import aligned, through_delay, travel, worst_case
 from simrl_controllers.platoon.program import PlatoonProgram, Spacing
-from simrl_controllers.qp import SOLVERS, QPSettings, solve_qp
+from simrl_controllers.qp import QPSettings, QPWorkspace, solve_qp
 
 _FACTS = (
     "headway",
@@ -47,17 +47,15 @@ class PlatoonMpc:
 
     Raises:
         ValueError: the environment is not a platoon, or the solver is unknown.
+        ImportError: the solver's package is missing; the message says what to install.
     """
 
     reads = frozenset({"policy"})
 
     def __init__(self, spec: EnvSpec, config: PlatoonMpcConfig) -> None:
         facts = _platoon_facts(spec)
-        if config.solver not in SOLVERS:
-            raise ValueError(
-                f"platoon-mpc: unknown solver {config.solver!r}; "
-                f"the solvers are {', '.join(SOLVERS)}"
-            )
+        self.settings = QPSettings(check=False)
+        QPWorkspace(config.solver, self.settings)  # says now if the solver is unknown or missing
         self.config = config
         self.layout = spec.observations["policy"]
         self.seconds = spec.step_seconds
@@ -77,7 +75,6 @@ class PlatoonMpc:
         if not isinstance(spec.actions, ContinuousActions):
             raise ValueError(f"platoon-mpc: {spec.id} has no continuous actions")
         self.low, self.high = np.array(spec.actions.low), np.array(spec.actions.high)
-        self.settings = QPSettings(check=False)
 
     def initial_state(self, num_rows: int) -> PolicyState:
         """Return the last plan of commands `[rows, N]` and the last command `[rows]` [m/s^2]."""
