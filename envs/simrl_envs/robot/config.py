@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 Range = tuple[float, float]
+RANGES = ("mass", "friction", "motor_gain", "payload", "latency", "push")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class RobotConfig:
     """How long a push lasts [s]; its force is impulse / duration."""
 
     def __post_init__(self) -> None:
+        for name in RANGES:
+            given = getattr(self, name)
+            if given is not None:  # files bring lists
+                object.__setattr__(self, name, tuple(float(value) for value in given))
         positive = {"mass": self.mass, "motor_gain": self.motor_gain}
         if self.friction is not None:
             positive["friction"] = self.friction

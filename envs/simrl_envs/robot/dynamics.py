@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from mujoco.batch import Batch, SimulationError
@@ -9,10 +11,10 @@ from torch import Tensor
 
 from simrl_envs.robot.config import RobotConfig, thread_count
 from simrl_envs.robot.metrics import gather_over, measure
-from simrl_envs.robot.rows import KEPT_SPEC, RowLayout, View, sim_slices
+from simrl_envs.robot.rows import KEPT_SPEC, View, sim_slices
 from simrl_envs.robot.simulation import MAX_VELOCITY, Simulation
 from simrl_envs.robot.streams import Draw, join
-from simrl_envs.robot.task import Task, planning_model
+from simrl_envs.robot.task import Task, layout_for, planning_model
 from simrl_envs.robot.taskfile import PlanningOptions
 
 MAX_BATCHES = 8
@@ -26,10 +28,9 @@ class RobotDynamics:
 
     Args:
         task: The compiled task.
-        config: For the number of threads.
+        config: For the number of threads and the layout of a row.
         options: How the planning model differs from the simulator's; default: not at all, which
             predicts the environment bit for bit.
-        layout: Layout of a row; default: the task's.
 
     Native batches are made once for each number of rows and kept.
     """
@@ -39,13 +40,11 @@ class RobotDynamics:
         task: Task,
         config: RobotConfig | None = None,
         options: PlanningOptions | None = None,
-        *,
-        layout: RowLayout | None = None,
     ) -> None:
         self.task = task
         self.config = config or RobotConfig()
         self.options = options or PlanningOptions()
-        self.layout = layout or task.layout
+        self.layout = layout_for(task, self.config)
         self.model = planning_model(task, self.options)
         self.substeps = task.substeps(self.model.opt.timestep)
         self._simulations: dict[int, Simulation] = {}
@@ -169,9 +168,7 @@ class RobotDynamics:
         extra[:, :, layout.extra["steps"].start] += np.arange(1.0, horizon + 1.0)
         sent = layout.extra["sent"]
         if sent.stop > sent.start:
-            past = first[1][:, sent.start : layout.extra["sent"].stop].reshape(
-                count, -1, joint.shape[2]
-            )
+            past = first[1][:, sent].reshape(count, -1, joint.shape[2])
             last = first[1][:, None, layout.extra["action"]]
             line = np.concatenate([past, last, joint], axis=1)
             for t in range(horizon):
@@ -239,9 +236,8 @@ class RobotDynamics:
             _make_room(self._judges)
             self._judges[count] = Batch(self.model, count, thread_count(self.config, count))
         batch = self._judges[count]
-        whole = self._simulation_slices()
         for name, where in self._recorded.items():
-            batch.state[:, whole[name]] = flat[:, where]
+            batch.state[:, self.layout.sim[name]] = flat[:, where]
         fields = {name: batch.bind(name) for name in self.task.judged}
         batch.forward(stage=self.task.stage)
         return fields
@@ -290,9 +286,6 @@ class RobotDynamics:
             [np.arange(*simulation.layout.sim[name].indices(10**9)) for name in self._recorded]
         )
 
-    def _simulation_slices(self) -> dict[str, slice]:
-        return self.layout.sim
-
     def _inputs(self, state: Tensor, actions: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return states `[B, S]` and clipped joint actions `[B, H, nu]`, or say what is wrong."""
         size, nu = self.layout.size, len(self.task.low)
@@ -317,7 +310,7 @@ class RobotDynamics:
         return rows, np.clip(joint, self.task.low, self.task.high)
 
 
-def _make_room(cache: dict[int, object]) -> None:  # type: ignore[type-arg]
+def _make_room(cache: dict[int, Any]) -> None:
     """Forget the batches that were used least lately when there are too many."""
     while len(cache) >= MAX_BATCHES:
         del cache[next(iter(cache))]

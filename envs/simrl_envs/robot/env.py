@@ -18,10 +18,10 @@ from simrl_envs.robot.config import RobotConfig, thread_count
 from simrl_envs.robot.dynamics import RobotDynamics
 from simrl_envs.robot.facts import task_facts, task_reference
 from simrl_envs.robot.metrics import succeeded
-from simrl_envs.robot.randomise import Randomiser, latency_steps
+from simrl_envs.robot.randomise import Randomiser
 from simrl_envs.robot.simulation import Simulation
 from simrl_envs.robot.streams import first_streams, next_streams
-from simrl_envs.robot.task import FIXED_METRICS, Task, action_names, row_layout
+from simrl_envs.robot.task import FIXED_METRICS, Task, action_names, layout_for
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +43,7 @@ class RobotEnv:
         self.task, self.config = task, config
         self.num_envs = num_envs
         self.device = torch.device("cpu")
-        slots = latency_steps(config, task)
-        self._layout = (
-            row_layout(task.file, task.robot, task.needs, slots) if slots else task.layout
-        )
+        self._layout = layout_for(task, config)
         threads = thread_count(config, num_envs)
         self.simulation = Simulation(task, self._layout, num_envs, threads)
         self._random = Randomiser(task, config, self.simulation)
@@ -298,6 +295,6 @@ def _make_spec(task: Task, config: RobotConfig, layout: Any) -> EnvSpec:
         max_steps=max(1, round(seconds / file.step_seconds)),
         metrics=(*(use.name for use in file.metrics), *FIXED_METRICS),
         physics=physics,
-        dynamics=lambda: RobotDynamics(task, config, file.planning, layout=layout),
+        dynamics=lambda: RobotDynamics(task, config, file.planning),
         reference=task_reference(task, layout),
     )

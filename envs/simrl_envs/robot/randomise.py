@@ -6,19 +6,12 @@ back without storing them.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from simrl_envs.robot.config import RobotConfig
 from simrl_envs.robot.simulation import Simulation
 from simrl_envs.robot.streams import Draw
 from simrl_envs.robot.task import Task
-
-
-def latency_steps(config: RobotConfig, task: Task) -> int:
-    """Return how many past actions a row has to keep."""
-    return math.ceil(config.latency[1] / task.file.step_seconds - 1e-9)
 
 
 class Randomiser:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from simrl.core.spec import Block, Column, Layout
+from simrl_envs.robot.config import RobotConfig
 from simrl_envs.robot.robot import Robot, load_robot
 from simrl_envs.robot.rows import RowLayout, View, field_size
 from simrl_envs.robot.streams import Draw
@@ -207,6 +208,12 @@ def row_layout(
     if file.fresh == "none":
         extras |= {f"data.{need}": field_size(robot, need) for need in needs}
     return RowLayout(robot, extras, tuple(file.memory), file.step_seconds)
+
+
+def layout_for(task: Task, config: RobotConfig) -> RowLayout:
+    """Lay out a row of a task under a config: delayed actuators need the actions already sent."""
+    slots = math.ceil(config.latency[1] / task.file.step_seconds - 1e-9)
+    return row_layout(task.file, task.robot, task.needs, slots) if slots else task.layout
 
 
 def action_limits(robot: Robot) -> tuple[np.ndarray, np.ndarray]:

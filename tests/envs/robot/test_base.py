@@ -9,8 +9,11 @@ import torch
 
 pytest.importorskip("mujoco.batch")
 
-from simrl.core.checks import random_action
+from simrl.core.checks import check_dynamics, check_env, random_action
 from simrl.core.plugins import env_plugin, make_env
+from simrl_envs.robot.config import RobotConfig
+from simrl_envs.robot.dynamics import RobotDynamics
+from simrl_envs.robot.env import RobotEnv
 from simrl_envs.robot.plugin import TASKS
 from simrl_envs.robot.task import load_task
 
@@ -97,19 +100,33 @@ def test_dynamics_end_a_state_that_diverges():
     assert torch.equal(states[1, 2, qpos], state[1, qpos])
 
 
-@pytest.mark.parametrize("name", ["cartpole-swingup", "quadrotor-track", "gymnasium/Walker2d-v5"])
-def test_rollout_equals_repeated_steps(name):
-    plugin = env_plugin(name)
-    env, dynamics = plugin.make(plugin.config(), 6), plugin.dynamics(plugin.config())
+def _expect_rollout_equals_steps(env, dynamics, steps):
     obs, rng = env.reset(1), torch.Generator().manual_seed(2)
     state = env.snapshot()
-    actions = torch.stack([random_action(env.spec, obs, rng) for _ in range(60)], dim=1)
+    actions = torch.stack([random_action(env.spec, obs, rng) for _ in range(steps)], dim=1)
     states, rewards, discounts = dynamics.rollout(state, actions)
-    for t in range(60):
+    for t in range(steps):
         state, reward, discount = dynamics.step(state, actions[:, t])
         assert torch.equal(states[:, t], state)
         assert torch.equal(rewards[:, t], reward) and torch.equal(discounts[:, t], discount)
-    if name != "cartpole-swingup":
+    return discounts
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cartpole-swingup",
+        "quadrotor-track",
+        "gymnasium/Walker2d-v5",
+        "quadruped-velocity",
+        "arm-track",
+    ],
+)
+def test_rollout_equals_repeated_steps(name):
+    plugin = env_plugin(name)
+    env, dynamics = plugin.make(plugin.config(), 6), plugin.dynamics(plugin.config())
+    discounts = _expect_rollout_equals_steps(env, dynamics, 60)
+    if name.startswith(("quadrotor", "gym")):
         assert (discounts[:, -1] == 0).any() and (discounts[:, 10] == 1).any()
 
 
@@ -163,6 +180,54 @@ def test_bad_task_file_is_refused_with_what_is_valid(case, tmp_path):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         load_task(path, "bad")
+
+
+@pytest.mark.parametrize("fresh", ["none", "pos", "vel", "acc"])
+def test_derived_fields_of_any_freshness_keep_the_contract(fresh, tmp_path):
+    """The pole's place and the rail's force are shown, and the distance is paid for."""
+    text = (TASKS / "cartpole-balance.toml").read_text()
+    text = text.replace('"../mjcf', f'"{TASKS.parent}/mjcf')
+    text = text.replace('system = "cartpole"', f'fresh = "{fresh}"', 1)
+    text = text.replace('cartpole"]', 'cartpole", "simrl_envs.robot.terms.gymnasium_v5"]', 1)
+    text += """
+[[observations.critic]]
+term = "gym_body"
+body = "pole"
+[[observations.critic]]
+term = "gym_rail_force"
+[[rewards]]
+term = "gym_distance"
+one = "pole"
+other = "world"
+weight = -0.1
+"""
+    path = Path(tmp_path) / "derived.toml"
+    path.write_text(text)
+    task, config = load_task(path, "derived"), RobotConfig(seconds=0.5, latency=(0.0, 0.0))
+    check_env(lambda n: RobotEnv(task, config, n), num_envs=3, num_steps=40)
+    check_dynamics(RobotDynamics(task, config), RobotEnv(task, config, 3), num_steps=40)
+    _expect_rollout_equals_steps(RobotEnv(task, config, 3), RobotDynamics(task, config), 30)
+    env = RobotEnv(task, config, 1)
+    env.reset(0)
+    env.step(torch.full((1, 1, 1), 10.0))
+    cart = env.snapshot()[0, env.spec.physics["state"]["qpos"].start]
+    shown = env.precise["critic"][0, 0]
+    # The pole stands on the cart; only the old field lags by a stage of the last physics step.
+    assert (shown == pytest.approx(float(cart), abs=1e-12)) == (fresh != "none")
+
+
+def test_delayed_actuators_change_the_row_of_env_and_dynamics_alike():
+    plugin = env_plugin("cartpole-swingup")
+    config = plugin.config(latency=(0.05, 0.05))  # three control steps of 0.02 s
+    env, dynamics = plugin.make(config, 2), plugin.dynamics(config)
+    env.reset(0)
+    parts = env.spec.physics["state"]
+    assert parts["sent"].stop - parts["sent"].start == 3
+    _expect_rollout_equals_steps(env, dynamics, 10)
+    after, _, _ = dynamics.step(env.snapshot(), torch.full((2, 1, 1), 4.0))
+    after, _, _ = dynamics.step(after, torch.full((2, 1, 1), 5.0))
+    assert after[0, parts["sent"]].tolist()[-1] == 4.0
+    assert after[0, parts["action"]].tolist() == [5.0]
 
 
 def test_variables_fill_a_task_file(tmp_path):

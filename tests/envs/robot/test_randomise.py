@@ -9,6 +9,7 @@ import torch
 pytest.importorskip("mujoco.batch")
 
 from simrl.core.plugins import make_env
+from simrl_envs.robot.config import RobotConfig
 
 CART_ACCELERATION = 10 / 1.025
 """10 N on the cart, pole hanging at rest.  The cart feels 1 + 0.1 kg less (m l)^2 / (I + m l^2) =
@@ -144,6 +145,11 @@ def test_episodes_differ_and_rows_do_not_depend_on_their_number():
 def test_ranges_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
         make_env("cartpole-swingup", 1, **options)
+
+
+def test_ranges_may_come_as_lists_from_files():
+    plain = RobotConfig(mass=[1, 1], latency=[0, 0])
+    assert plain == RobotConfig() and not plain.randomised
 
 
 def test_a_task_without_payload_body_says_so():
