@@ -39,6 +39,8 @@ class PPOConfig:
     """Samples in a minibatch; with memory, whole sequences that hold about as many."""
     gamma: float = 0.99
     """Discount of a reward one step later."""
+    group_gamma: Mapping[str, float] = field(default_factory=dict)
+    """Discounts of single reward groups; `gamma` for those not named."""
     gae_lambda: float = 0.95
     """Weight of longer returns in the advantage; 1 is Monte Carlo, 0 one step."""
     clip: float = 0.2
@@ -79,6 +81,9 @@ class PPOConfig:
         for name in ("gamma", "gae_lambda"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be within 0 and 1, got {getattr(self, name)}")
+        for name, value in self.group_gamma.items():
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"group_gamma of {name} must be within 0 and 1, got {value}")
         if self.dual_clip is not None and self.dual_clip <= 1.0:
             raise ValueError(f"dual_clip must be above 1, got {self.dual_clip}")
 
@@ -122,11 +127,14 @@ class PPOLearner:
         )
         self.sharded = ShardedGradient(net, self._num_threads())
         groups = net.spec.value_groups
-        for name in self.config.value_group_weights:
+        for name in (*self.config.value_group_weights, *self.config.group_gamma):
             if name not in groups:
                 raise ValueError(
                     f"unknown reward group {name!r}; the groups are {', '.join(groups)}"
                 )
+        self.gamma = torch.tensor(
+            [self.config.group_gamma.get(name, self.config.gamma) for name in groups]
+        )
         self.value_weights = torch.tensor(
             [self.config.value_group_weights.get(name, 1.0) for name in groups], device=self.device
         )
@@ -164,7 +172,7 @@ class PPOLearner:
         following = next_values(buffer.value, last_value, buffer, final_value)
         reward = grouped_rewards(self.net.spec, buffer)
         done = buffer.terminated | buffer.truncated
-        advantage = gae(reward, buffer.value, following, done, config.gamma, config.gae_lambda)
+        advantage = gae(reward, buffer.value, following, done, self.gamma, config.gae_lambda)
         returns = advantage + buffer.value
         if config.normalise_value:
             self.net.update_value_scale(returns)

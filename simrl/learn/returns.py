@@ -57,14 +57,17 @@ def gae(
     value: Tensor,
     next_value: Tensor,
     done: Tensor,
-    gamma: float,
+    gamma: float | Tensor,
     gae_lambda: float,
 ) -> Tensor:
     """Return generalised advantages `[T, L, V]` (Schulman et al. 2016, equation 16).
 
     A_t = delta_t + gamma lambda A_{t+1}, delta_t = r_t + gamma V_next_t - V_t; nothing crosses a
-    step that is `done` `[T, L]`.  reward, value, next_value: `[T, L, V]`.
+    step that is `done` `[T, L]`.  reward, value, next_value: `[T, L, V]`; gamma: one discount, or
+    one for each value group `[V]`.
     """
+    gamma = torch.as_tensor(gamma, dtype=reward.dtype, device=reward.device)
+    gamma = gamma.expand(reward.shape[-1])
     if reward.is_cpu and reward.dtype == torch.float32:
         advantage = torch.empty(reward.shape)
         _gae(
@@ -72,7 +75,7 @@ def gae(
             value.contiguous().numpy(),
             next_value.contiguous().numpy(),
             done.contiguous().numpy(),
-            np.float32(gamma),
+            gamma.contiguous().numpy(),
             np.float32(gae_lambda),
             advantage.numpy(),
         )
@@ -93,7 +96,7 @@ def _gae(
     value: np.ndarray,
     next_value: np.ndarray,
     done: np.ndarray,
-    gamma: np.float32,
+    gamma: np.ndarray,
     gae_lambda: np.float32,
     advantage: np.ndarray,
 ) -> None:
@@ -105,9 +108,9 @@ def _gae(
             for group in range(num_values):
                 total = (
                     reward[step, lane, group]
-                    + gamma * next_value[step, lane, group]
+                    + gamma[group] * next_value[step, lane, group]
                     - value[step, lane, group]
                 )
                 if carry:
-                    total += gamma * gae_lambda * advantage[step + 1, lane, group]
+                    total += gamma[group] * gae_lambda * advantage[step + 1, lane, group]
                 advantage[step, lane, group] = total

@@ -82,6 +82,15 @@ def test_lambda_one_is_the_monte_carlo_return():
     assert result == pytest.approx([2.0, 0.0, -3.0])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_group_may_have_its_own_discount(dtype):
+    reward = torch.tensor([[[1.0, 1.0]], [[4.0, 4.0]]], dtype=dtype)
+    value, done = torch.zeros_like(reward), torch.zeros(2, 1, dtype=torch.bool)
+    # 1 + 0.5 * 4 = 3 and 1 + 0.25 * 4 = 2
+    result = gae(reward, value, value, done, torch.tensor([0.5, 0.25]), 1.0)
+    assert result.tolist() == [[[3.0, 2.0]], [[4.0, 4.0]]]
+
+
 SPEC = EnvSpec(
     "game",
     1,
