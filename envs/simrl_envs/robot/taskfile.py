@@ -246,7 +246,10 @@ def _use(table: _Table) -> TermUse:
 
 
 def _optional(table: _Table, key: str) -> TermUse | None:
-    return _use(table.table(key)) if key in table.values else (table.valid.append(key), None)[1]
+    if key in table.values:
+        return _use(table.table(key))
+    table.valid.append(key)
+    return None
 
 
 def _observation(table: _Table) -> ObservationUse:
