@@ -22,7 +22,12 @@ SHORT |= {
 STEPS = 110
 
 SCRIPTED = [(name, policy) for name in env_names() for policy in env_plugin(name).policies]
-WITH_FRAMES = [name for name in env_names() if env_plugin(name).frames is not None]
+WITH_FRAMES = [
+    # The robots' frames need OpenGL.
+    pytest.param(name, marks=[pytest.mark.mujoco] * frames.__module__.endswith("robot.plugin"))
+    for name in env_names()
+    if (frames := env_plugin(name).frames) is not None
+]
 WITH_DYNAMICS = [name for name in env_names() if env_plugin(name).dynamics is not None]
 
 

@@ -1,6 +1,7 @@
 """Robots load by name, stand on their motors, and say what could not be found."""
 
 import importlib.util
+from types import SimpleNamespace
 
 import mujoco
 import numpy as np
@@ -239,6 +240,31 @@ def test_missing_package_says_what_to_install(monkeypatch):
         mjcf_path(find_entry("go2"))
     with pytest.raises(ValueError, match="pip install mujoco-menagerie"):
         mjcf_path(find_entry("menagerie:unitree_go1"))
+
+
+def test_menagerie_names_are_looked_up_where_its_package_is(monkeypatch, tmp_path):
+    (tmp_path / "robot.xml").write_text(HOPPER)
+
+    class TroubleError(Exception):
+        pass
+
+    class Known:
+        default_model = "robot"
+
+        def xml(self, entry):
+            return tmp_path / f"{entry}.xml"
+
+    def get(name):
+        if name != "hopper":
+            raise TroubleError("no network")
+        return Known()
+
+    package = SimpleNamespace(names=lambda: ["hopper", "far"], get=get, MenagerieError=TroubleError)
+    monkeypatch.setattr(catalogue.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(catalogue.importlib, "import_module", lambda name: package)
+    assert mjcf_path(find_entry("hopper")) == (tmp_path / "robot.xml").resolve()
+    with pytest.raises(ValueError, match="'far' of mujoco-menagerie cannot be had: no network"):
+        mjcf_path(find_entry("far"))
 
 
 def test_all_robots_of_the_task_are_in_the_catalogue():
