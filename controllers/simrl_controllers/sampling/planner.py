@@ -19,7 +19,10 @@ FINE = 0.2
 Proposal = Callable[[Tensor, int, torch.Generator], Tensor]
 """Propose controls `[rows, P, H, size]` from states `[rows, S]`, the horizon H and a generator."""
 TerminalValue = Callable[[Tensor], Tensor]
-"""Tell the rewards `[B]` that are to come after states `[B, S]`."""
+"""Tell the rewards `[B]` that are to come after states `[B, S]`: any function, such as the classes
+of `simrl_controllers.terminal_value`."""
+MAX_NUMBERS = 2**26
+"""Numbers of predicted states that one call of the model may return; more rows take more calls."""
 
 
 class SamplingPolicy:
@@ -122,6 +125,10 @@ class SamplingPolicy:
     def _cost(self, now: Tensor, knots: Tensor) -> Tensor:
         """Unroll every plan in one call and return its cost `[rows, N]` float64, +inf if bad."""
         rows, samples = knots.shape[:2]
+        fit = max(1, MAX_NUMBERS // (samples * self._config.horizon * now.shape[1]))
+        if rows > fit:
+            parts = zip(now.split(fit), knots.split(fit), strict=True)
+            return torch.cat([self._cost(*part) for part in parts])
         controls = self._controls(knots, self._spline.basis).flatten(0, 1)
         start = now.repeat_interleave(samples, dim=0)
         states, rewards, discounts = unroll(self._dynamics, start, controls.unsqueeze(2))

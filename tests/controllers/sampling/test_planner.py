@@ -20,7 +20,9 @@ from simrl_controllers.sampling import (
     make_cem,
     make_mppi,
     make_predictive,
+    planner,
 )
+from simrl_controllers.terminal_value import CriticValue
 
 A = torch.tensor([[1.0, 0.1], [0.0, 1.0]], dtype=torch.float64)
 B = torch.tensor([[0.005], [0.1]], dtype=torch.float64)
@@ -190,6 +192,19 @@ def test_terminal_value_decides_what_the_horizon_cannot_see():
     # minimise 0.1 f^2 + 10 (1 + 0.005 f)^2 + (0.1 f)^2: f = -0.05 / (0.1 + 0.00025 + 0.01).
     pulled = act(make("cem", options=short, terminal_value=value), state).action
     assert float(pulled) == pytest.approx(-0.4535, abs=0.1)
+    critic = CriticValue(lambda s: value(s).unsqueeze(1))
+    learned = act(make("cem", options=short, terminal_value=critic), state).action
+    assert torch.equal(learned, pulled)
+
+
+def test_many_rows_are_split_over_calls_without_a_difference(monkeypatch):
+    state = torch.randn(7, 2, generator=rng()).double()
+    whole = act(make("mppi"), state)
+    # Three rows of 64 samples, 25 steps and 2 numbers a call.
+    monkeypatch.setattr(planner, "MAX_NUMBERS", 3 * 64 * 25 * 2)
+    parts = act(make("mppi"), state)
+    assert torch.equal(whole.action, parts.action)
+    assert torch.equal(whole.extras["cost"], parts.extras["cost"])
 
 
 def test_discount_and_early_end_by_hand():
