@@ -73,8 +73,9 @@ def start(row: np.ndarray, numbers: np.ndarray) -> None:
     row[r.Y] = y + offset * math.cos(heading)
     row[r.S] = START_S
     scatter(row, numbers)
-    place_obstacles(row, numbers)
-    follow(row, numbers)
+    place_obstacles(row, numbers, True)
+    for _ in range(2):
+        follow(row, numbers)
     row[r.START_S] = row[r.S]
     x, y = middle(row, numbers)
     for k in range(r.TRAIL_POINTS):
@@ -131,9 +132,9 @@ def advance(row: np.ndarray, action: np.ndarray, numbers: np.ndarray, terms: np.
 
 @njit(cache=True, nogil=True)
 def follow(row: np.ndarray, numbers: np.ndarray) -> None:
-    """Find the body's middle on the road, from the last arc length on."""
+    """Find the body's middle on the road, from the expected arc length on."""
     x, y = middle(row, numbers)
-    s, offset, heading, curvature = project(row, numbers, x, y, row[r.S], 4)
+    s, offset, heading, curvature = project(row, numbers, x, y, row[r.S], 2)
     row[r.S], row[r.D] = s, offset
     row[r.HEADING_ERROR] = wrap(row[r.HEADING] - heading)
     row[r.CURVATURE] = curvature
@@ -166,16 +167,18 @@ def move_obstacles(row: np.ndarray, numbers: np.ndarray) -> None:
             room = max(row[j] - row[i] - OBSTACLE_GAP, 0.0)
             row[i + 2] = min(row[i + 2], row[j + 2] + CLOSING_RATE * room)
         row[i] += row[i + 2] * numbers[c.STEP_SECONDS]
-    place_obstacles(row, numbers)
+    place_obstacles(row, numbers, False)
 
 
 @njit(cache=True, nogil=True)
-def place_obstacles(row: np.ndarray, numbers: np.ndarray) -> None:
-    """Write each obstacle's place and velocity in the world."""
+def place_obstacles(row: np.ndarray, numbers: np.ndarray, standing: bool) -> None:
+    """Write place and velocity in the world of the moving obstacles, or of all of them."""
     count = int(numbers[c.NUM_OBSTACLES])
     track = r.OBSTACLES + r.OBSTACLE_WIDTH * count
     for i in range(count):
         s, offset, speed = row[track + 3 * i], row[track + 3 * i + 1], row[track + 3 * i + 2]
+        if speed == 0.0 and not standing:
+            continue
         x, y, heading, curvature = locate(row, numbers, s)
         k = r.OBSTACLES + r.OBSTACLE_WIDTH * i
         row[k] = x - offset * math.sin(heading)
