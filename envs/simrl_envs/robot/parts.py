@@ -73,6 +73,11 @@ def find_parts(spec: Any, model: Any, entry: RobotEntry) -> Parts:
             f"robot {entry.name!r} has no floating base: no body has a free joint; "
             f"its joints are {', '.join(hinges)}"
         )
+    if floating and floating[0] != 0:
+        raise ValueError(
+            f"robot {entry.name!r}: the base with the free joint must come first in the file, "
+            f"but {model.joint(0).name!r} does"
+        )
     base = _base(spec, model, entry, floating, lost)
     feet = _feet(spec, entry, bool(floating), lost)
     if entry.joints:
