@@ -94,7 +94,7 @@ TRIALS = {
         "car-lane",
         (
             Entry("nmpc"),
-            Entry("mppi", {**_DRIVE, "samples": 64}),
+            Entry("mppi", {**_DRIVE, "samples": 40, "iterations": 2}),
             Entry("cem", {**_DRIVE, "samples": 32, "iterations": 2}),
         ),
         rows=20,
