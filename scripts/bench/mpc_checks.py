@@ -170,6 +170,7 @@ def main() -> None:
     )
     add_json_flag(parser)
     options = parser.parse_args()
+    torch.set_num_threads(1)  # the arrays are small: a second thread only waits for the first
     success = {} if options.skip_success else success_figures()
     report(
         {
