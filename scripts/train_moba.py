@@ -44,10 +44,10 @@ NET = ActorCriticConfig(
 PPO = PPOConfig(
     learning_rate=1.5e-3,
     learning_rate_schedule="linear",
-    learning_rate_end=2e-4,
+    learning_rate_end=1e-4,
     epochs=1,
     minibatch_size=1024,
-    gamma=0.995,
+    gamma=0.998,
     gae_lambda=0.95,
     entropy_coef=0.01,
     entropy_schedule="linear",
@@ -56,9 +56,13 @@ PPO = PPOConfig(
     max_grad_norm=5.0,
     adam_epsilon=1e-8,
 )
-# Most games are against oneself; the others against past selves and scripted opponents.
+# Games against oneself, past selves and scripted opponents, those near its strength most often.
 LEAGUE = LeagueConfig(
-    self_share=0.7, scripted_share=0.2, scripted=OPPONENTS[1:], snapshot_steps=1_500_000
+    self_share=0.4,
+    scripted_share=0.5,
+    scripted=OPPONENTS[1:],
+    scripted_choice="pfsp-variance",
+    snapshot_steps=1_500_000,
 )
 
 

@@ -74,11 +74,11 @@ def moba_1v1() -> TrainConfig:
         ppo=PPOConfig(
             learning_rate=1.5e-3,
             learning_rate_schedule="linear",
-            learning_rate_end=2e-4,
+            learning_rate_end=1e-4,
             # One pass over each batch: games are cheap, so fresh samples beat used ones.
             epochs=1,
             minibatch_size=1024,
-            gamma=0.995,
+            gamma=0.998,
             gae_lambda=0.95,
             entropy_coef=0.01,
             entropy_schedule="linear",
@@ -91,9 +91,10 @@ def moba_1v1() -> TrainConfig:
         ),
         loop=LoopConfig(unroll=16, minutes=30.0),
         league=LeagueConfig(
-            self_share=0.7,
-            scripted_share=0.2,
+            self_share=0.4,
+            scripted_share=0.5,
             scripted=("lane-pusher", "skill-user", "macro"),
+            scripted_choice="pfsp-variance",
             snapshot_steps=1_500_000,
         ),
         evaluation=EvalConfig(

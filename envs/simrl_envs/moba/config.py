@@ -49,13 +49,13 @@ class MobaConfig:
     """Reward per last hit on a creep, beside its gold."""
     weight_mana: float = 0.02
     """Reward per full mana bar gained; spending mana costs, and a high cost keeps skills unused."""
-    weight_kill: float = 0.5
+    weight_kill: float = 0.25
     """Reward per kill of a hero, beside its gold and experience."""
-    weight_death: float = -0.5
+    weight_death: float = -0.25
     """Reward per death, whoever caused it."""
     weight_assist: float = 0.3
     """Reward per assist."""
-    weight_hp: float = 2.0
+    weight_hp: float = 1.0
     """Reward per change of the square root of the hero's hp fraction, from 0 to 1."""
     weight_hurt_hero: float = 0.2
     """Reward per 1000 hp of damage dealt to heroes."""
