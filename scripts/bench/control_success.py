@@ -68,17 +68,13 @@ class Outcome:
     p99_ms: float
 
 
-_SWING = {"horizon": 50, "knots": 10, "end_cost": 20.0, "noise": (0.5,)}
-_FLY = {"horizon": 20, "knots": 5, "end_cost": 20.0, "iterations": 2, "samples": 32, "fine": 0.5}
-_DRIVE = {"horizon": 30, "knots": 6, "end_cost": 20.0}
-
 TRIALS = {
     "swingup": Trial(
         "cartpole-swingup",
         (
             Entry("nmpc"),
-            Entry("mppi", {**_SWING, "samples": 32}, fast_model=True),
-            Entry("predictive-sampling", {**_SWING, "samples": 32}, fast_model=True),
+            Entry("mppi", fast_model=True),
+            Entry("predictive-sampling", fast_model=True),
         ),
     ),
     "figure8": Trial(
@@ -87,15 +83,15 @@ TRIALS = {
             Entry("nmpc"),
             Entry("lqr"),
             Entry("linear-mpc"),
-            Entry("mppi", {**_FLY, "noise": (0.15,)}, fast_model=True),
+            Entry("mppi", fast_model=True),
         ),
     ),
     "lane": Trial(
         "car-lane",
         (
             Entry("nmpc"),
-            Entry("mppi", {**_DRIVE, "samples": 40, "iterations": 2}),
-            Entry("cem", {**_DRIVE, "samples": 32, "iterations": 2}),
+            Entry("mppi"),
+            Entry("cem", {"samples": 32, "iterations": 2}),
         ),
         rows=20,
     ),

@@ -6,7 +6,7 @@ from simrl.core import Dynamics, EnvSpec
 from simrl.core.plugins import ControllerPlugin
 from simrl_controllers.sampling.cem import CemConfig, CemUpdate
 from simrl_controllers.sampling.mppi import MppiConfig, MppiUpdate
-from simrl_controllers.sampling.plan import PlanDistribution, SamplingConfig, Update
+from simrl_controllers.sampling.plan import SUITED, Effort, PlanDistribution, SamplingConfig, Update
 from simrl_controllers.sampling.planner import Proposal, SamplingPolicy, TerminalValue
 from simrl_controllers.sampling.predictive import PredictiveConfig, PredictiveUpdate
 from simrl_controllers.sampling.proposal import Observe, PolicyProposal, observe_state
@@ -87,8 +87,10 @@ cem = ControllerPlugin(
 )
 
 __all__ = [
+    "SUITED",
     "CemConfig",
     "CemUpdate",
+    "Effort",
     "MppiConfig",
     "MppiUpdate",
     "Observe",

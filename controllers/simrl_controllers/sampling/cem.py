@@ -18,7 +18,7 @@ from simrl_controllers.sampling.plan import PlanDistribution, SamplingConfig, we
 class CemConfig(SamplingConfig):
     """Set the options of the cross-entropy method."""
 
-    iterations: int = 3
+    iterations: int | None = 3
     """Times that plans are sampled and the distribution is moved, for each action."""
     elite_fraction: float = 0.25
     """Share of the samples that the distribution is fitted to; at least two samples."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 from torch import Tensor
@@ -12,22 +13,25 @@ from simrl_controllers.sampling.spline import SplineKind
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Set how plans are sampled and rolled out; every sampling controller has these options."""
+    """Set how plans are sampled and rolled out; every sampling controller has these options.
 
-    horizon: int = 40
+    What is None takes the value that suits the system, see `SUITED`.
+    """
+
+    horizon: int | None = None
     """Steps H that a plan looks ahead."""
-    samples: int = 64
+    samples: int | None = None
     """Plans tried in each iteration, the one at hand among them."""
-    knots: int = 8
+    knots: int | None = None
     """Knots K of a plan's spline, from 1 to the horizon."""
     spline: SplineKind = "linear"
     """How controls between knots are found: zero (held), linear or cubic."""
-    noise: tuple[float, ...] = (0.3,)
+    noise: tuple[float, ...] | None = None
     """Standard deviation of the knots as a share of half an actuator's range: one number for all
     actuators or one for each."""
-    fine: float = 0.25
+    fine: float | None = None
     """Share of the samples that are drawn at a fifth of the noise, to polish the plan."""
-    iterations: int = 1
+    iterations: int | None = None
     """Times that plans are sampled and the distribution is moved, for each action."""
     gamma: float = 1.0
     """Discount of rewards per step."""
@@ -38,18 +42,48 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         lowest = {"horizon": 1, "samples": 2, "iterations": 1, "knots": 1}
         for name, least in lowest.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.knots > self.horizon:
-            raise ValueError(
-                f"knots must be at most the horizon of {self.horizon}, got {self.knots}"
-            )
-        if not self.noise or not all(0.0 < value < float("inf") for value in self.noise):
-            raise ValueError(f"noise must be positive numbers, got {self.noise}")
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        noise = self.noise
+        if noise is not None and not (noise and all(0.0 < value < float("inf") for value in noise)):
+            raise ValueError(f"noise must be positive numbers, got {noise}")
         if not 0.0 < self.gamma <= 1.0:
             raise ValueError(f"gamma must be above 0 and at most 1, got {self.gamma}")
-        if not 0.0 <= self.fine <= 1.0:
+        if self.fine is not None and not 0.0 <= self.fine <= 1.0:
             raise ValueError(f"fine must be from 0 to 1, got {self.fine}")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Hold the options of a `SamplingConfig` that depend on the system, none of them open."""
+
+    horizon: int = 40
+    samples: int = 64
+    knots: int = 8
+    noise: tuple[float, ...] = (0.3,)
+    fine: float = 0.25
+    iterations: int = 1
+
+
+SUITED: Mapping[str, Effort] = {
+    "cartpole": Effort(horizon=50, samples=32, knots=10, noise=(0.5,)),
+    "quadrotor": Effort(horizon=20, samples=32, knots=5, noise=(0.15,), fine=0.5, iterations=2),
+    "car": Effort(horizon=30, samples=40, knots=6, iterations=2),
+}
+"""What suits a system, by `physics["model"]`; the defaults of `Effort` for all others."""
+
+
+def effort(config: SamplingConfig, system: str) -> Effort:
+    """Fill what `config` leaves open; ValueError if there are more knots than steps."""
+    names = [field.name for field in fields(Effort)]
+    given = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    filled = replace(SUITED.get(system, Effort()), **given)
+    if filled.knots > filled.horizon:
+        raise ValueError(
+            f"knots must be at most the horizon of {filled.horizon}, got {filled.knots}"
+        )
+    return filled
 
 
 @dataclass(frozen=True)

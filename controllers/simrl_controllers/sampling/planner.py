@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from simrl.core import ContinuousActions, Dynamics, EnvSpec, Obs, PolicyOutput, PolicyState, unroll
-from simrl_controllers.sampling.plan import PlanDistribution, SamplingConfig, Update
+from simrl_controllers.sampling.plan import Effort, PlanDistribution, SamplingConfig, Update, effort
 from simrl_controllers.sampling.spline import Spline
 
 FINE = 0.2
@@ -68,16 +68,17 @@ class SamplingPolicy:
         self._spec, self._config = spec, config
         self._dynamics = _find_dynamics(spec, dynamics)
         self._terminal_value, self._proposal = terminal_value, proposal
-        self._spline = Spline(config.spline, config.knots, config.horizon)
+        self._effort = effort(config, str(spec.physics.get("model", "")))
+        self._spline = Spline(config.spline, self._effort.knots, self._effort.horizon)
         self._low, self._high = torch.tensor(actions.low), torch.tensor(actions.high)
         self._middle = 0.5 * (self._low + self._high)
-        self._scale = _noise(config, actions.size) * 0.5 * (self._high - self._low)
+        self._scale = _noise(self._effort, actions.size) * 0.5 * (self._high - self._low)
         self._update = update(self._middle, self._scale)
-        self._gamma = config.gamma ** torch.arange(config.horizon + 1, dtype=torch.float64)
+        self._gamma = config.gamma ** torch.arange(self._effort.horizon + 1, dtype=torch.float64)
 
     def initial_state(self, num_rows: int) -> PolicyState:
         """Return plans that stay at the middle of every actuator's range."""
-        shape = (num_rows, self._config.knots, len(self._middle))
+        shape = (num_rows, self._effort.knots, len(self._middle))
         return {"knots": self._middle.expand(shape).clone()}
 
     def act(
@@ -90,7 +91,7 @@ class SamplingPolicy:
         mean = state["knots"]
         plan = PlanDistribution(mean, self._scale.expand_as(mean))
         usable = torch.ones(len(now), dtype=torch.bool)
-        for index in range(self._config.iterations):
+        for index in range(self._effort.iterations):
             knots = self._sample(plan, now, rng, first=index == 0)
             cost = self._cost(now, knots)
             plan, weights, usable = self._improve(plan, knots, cost)
@@ -108,7 +109,7 @@ class SamplingPolicy:
         self, plan: PlanDistribution, now: Tensor, rng: torch.Generator, *, first: bool
     ) -> Tensor:
         """Draw knots `[rows, N (+ P), K, size]`: the mean, noisy copies, and what is proposed."""
-        config = self._config
+        config = self._effort
         shape = (config.samples - 1, *plan.mean.shape[1:])
         noise = torch.randn(shape, generator=rng)
         noise[: round(config.fine * len(noise))] *= FINE
@@ -125,7 +126,7 @@ class SamplingPolicy:
     def _cost(self, now: Tensor, knots: Tensor) -> Tensor:
         """Unroll every plan in one call and return its cost `[rows, N]` float64, +inf if bad."""
         rows, samples = knots.shape[:2]
-        fit = max(1, MAX_NUMBERS // (samples * self._config.horizon * now.shape[1]))
+        fit = max(1, MAX_NUMBERS // (samples * self._effort.horizon * now.shape[1]))
         if rows > fit:
             parts = zip(now.split(fit), knots.split(fit), strict=True)
             return torch.cat([self._cost(*part) for part in parts])
@@ -219,7 +220,7 @@ def _find_dynamics(spec: EnvSpec, dynamics: Dynamics | None) -> Dynamics:
     return spec.dynamics()
 
 
-def _noise(config: SamplingConfig, size: int) -> Tensor:
+def _noise(config: Effort, size: int) -> Tensor:
     if len(config.noise) not in (1, size):
         raise ValueError(
             f"noise needs 1 or {size} numbers, one for each actuator, got {len(config.noise)}"

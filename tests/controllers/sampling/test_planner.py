@@ -13,7 +13,9 @@ from simrl.core.plugins import env_plugin, make_env
 from simrl.core.spec import Column, vector
 from simrl.rollout import evaluate
 from simrl_controllers.sampling import (
+    SUITED,
     CemConfig,
+    Effort,
     MppiConfig,
     PolicyProposal,
     PredictiveConfig,
@@ -22,6 +24,7 @@ from simrl_controllers.sampling import (
     make_predictive,
     planner,
 )
+from simrl_controllers.sampling.plan import effort
 from simrl_controllers.terminal_value import CriticValue
 
 A = torch.tensor([[1.0, 0.1], [0.0, 1.0]], dtype=torch.float64)
@@ -282,3 +285,12 @@ def test_bad_tasks_and_states_are_named(name):
     state = torch.tensor([[0.0, 0.0], [0.0, np.nan]]).double()
     with pytest.raises(ValueError, match=r"mass: row 1: number 1 of the state \(qvel\) is nan"):
         act(make(name), state)
+
+
+def test_open_options_take_what_suits_the_system():
+    assert effort(MppiConfig(), "cartpole") == SUITED["cartpole"]
+    assert effort(MppiConfig(samples=9), "cartpole") == replace(SUITED["cartpole"], samples=9)
+    assert effort(CemConfig(), "car").iterations == 3  # its own default, not the car's
+    assert effort(MppiConfig(), "something new") == Effort()
+    with pytest.raises(ValueError, match="knots must be at most the horizon of 9, got 10"):
+        effort(MppiConfig(horizon=9), "cartpole")
