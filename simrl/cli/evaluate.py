@@ -129,7 +129,9 @@ def score_table(name: str, result: Evaluation, spec: EnvSpec) -> Table:
     for score in result.scores:
         if score.opponent is None:
             bounds = f"{score.return_low:.4g} to {score.return_high:.4g}"
-            row = [f"{score.mean_return:.4g} ({bounds})"]
+            row = [f"{score.mean_return:.4g}" + (f" ({bounds})" if score.games > 1 else "")]
+            means = ", ".join(f"{name} {value:.4g}" for name, value in score.metrics.items())
+            table.caption = f"means: {means}" if means else None
         else:
             bounds = f"{100 * score.win_low:.1f} to {100 * score.win_high:.1f}"
             row = [score.opponent, f"{score.wins}-{score.draws}-{score.losses}"]
@@ -190,6 +192,7 @@ def _figures(result: Evaluation, spec: EnvSpec) -> dict[str, Any]:
         }
         if spec.step_seconds > 0:
             figures["mean_minutes"] = _length(score, spec)
+        figures["metrics"] = dict(score.metrics)
         if score.opponent is None:
             return figures
         rows[score.opponent] = {

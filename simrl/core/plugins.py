@@ -21,6 +21,7 @@ import numpy as np
 
 from simrl.core.dynamics import Dynamics
 from simrl.core.env import VecEnv
+from simrl.core.option_types import check_types
 from simrl.core.policy import Policy
 from simrl.core.replay import Replay
 from simrl.core.spec import EnvSpec
@@ -94,13 +95,14 @@ def controller_plugin(name: str) -> ControllerPlugin:
 
 
 def make_config(kind: type, options: Mapping[str, Any], owner: str) -> Any:
-    """Build the config dataclass `kind`; ValueError names an unknown field and the valid ones."""
+    """Build the config dataclass `kind`; ValueError names an unknown field or a wrong value."""
     names = [f.name for f in dataclasses.fields(kind)]
     for name in options:
         if name not in names:
             raise ValueError(
                 f"{owner} has no option {name!r}; its options are {', '.join(names) or 'none'}"
             )
+    check_types(kind, options, owner)
     return kind(**options)
 
 

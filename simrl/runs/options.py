@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
+
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+"""Numbers such as 1e3, which YAML takes for words unless they have a point and a sign."""
 
 
 def parse_options(texts: Sequence[str]) -> dict[str, Any]:
@@ -19,5 +23,7 @@ def parse_options(texts: Sequence[str]) -> dict[str, Any]:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ValueError(f"option {name}: {value!r} is not YAML") from error
+        if isinstance(parsed, str) and _EXPONENT.fullmatch(parsed):
+            parsed = float(parsed)
         options[name] = tuple(parsed) if isinstance(parsed, list) else parsed
     return options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Po
         return make_scripted(spec.id, name, **env_options)
     if name == "random":
         return RandomPolicy(spec)
-    kind, *options = name.split(":")
+    kind, colon, rest = name.partition(":")
     if kind in controller_names():
+        options = re.split(r":(?=\w+=)", rest) if colon else []  # a value may hold colons itself
         controller = controller_plugin(kind)
         return controller.make(spec, make_config(controller.config, parse_options(options), kind))
     folder, _, which = name.partition("@")

@@ -141,6 +141,19 @@ def test_evaluate_a_scripted_policy_alone(simrl):
     # The scripted balance holds the pole to the time limit: 500 steps of reward 1.
     assert content["mean_return"] == 500.0
     assert content["mean_minutes"] == pytest.approx(500 * 0.02 / 60)
+
+
+def test_evaluate_tells_the_metrics_of_a_task(simrl):
+    words = ("evaluate", "driver", "--env", "car-lane", "--option", "max_steps=5", "--games", "2")
+    code, out, _ = simrl(*words)
+    # Five steps at target speed from a start on the road: nothing is hit, and nobody leaves it.
+    assert code == 0
+    assert "success" in out
+    metrics = json.loads(simrl(*words, "--json")[1])["metrics"]
+    assert metrics["collision"] == metrics["off_road"] == 0.0
+
+
+def test_evaluate_alone_takes_no_opponents(simrl):
     assert_one_line(
         simrl("evaluate", "balance", "--env", "cart-pole", "--opponents", "random"), "one team"
     )

@@ -22,11 +22,20 @@ def test_options_follow_the_name_of_a_controller():
     assert torch.equal(act("mppi:samples=64"), act("mppi:samples=64"))
 
 
+def test_a_value_may_be_a_mapping_with_colons():
+    weights = "lqr:state_weights={qpos: [4], qvel: 1}:preview=9"
+    assert not torch.equal(act(weights), act("lqr:preview=9"))
+    # The same weights in other words: numbers stand for all of their part.
+    assert torch.equal(act(weights), act("lqr:state_weights={qpos: 4.0, qvel: [1e0]}:preview=9"))
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
         ("mppi:sampels=4", "mppi has no option 'sampels'; its options are .*samples"),
         ("mppi:samples", "an option is NAME=VALUE, got 'samples'"),
+        ("lqr:preview=few", "lqr: preview must be a whole number, got 'few'"),
+        ("lqr:control_weights=0.5", "lqr: control_weights must be a list of numbers, got 0.5"),
         ("mpi:samples=4", "unknown policy 'mpi:samples=4'"),
     ],
 )

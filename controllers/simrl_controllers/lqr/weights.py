@@ -80,17 +80,22 @@ def state_cost(
 
 
 def spread(
-    given: Sequence[float], size: int, label: str, *, least: float = -np.inf, strict: bool = False
+    given: Sequence[float] | float,
+    size: int,
+    label: str,
+    *,
+    least: float = -np.inf,
+    strict: bool = False,
 ) -> np.ndarray:
     """Return `[size]` numbers from one for all or one each.
 
     Raises:
         ValueError: there are other than 1 or `size`, or one is NaN or below `least`.
     """
-    values = np.array(given, np.float64)
+    values = np.atleast_1d(np.array(given, np.float64))
     if values.shape not in ((1,), (size,)):
-        raise ValueError(f"{label} must be 1 or {size} numbers, got {list(given)}")
+        raise ValueError(f"{label} must be 1 or {size} numbers, got {values.tolist()}")
     if np.isnan(values).any() or (values < least).any() or (strict and (values <= least).any()):
         bound = f"{'above' if strict else 'at least'} {least:g}"
-        raise ValueError(f"{label} must be {bound}, got {list(given)}")
+        raise ValueError(f"{label} must be {bound}, got {values.tolist()}")
     return np.broadcast_to(values, (size,)).copy()

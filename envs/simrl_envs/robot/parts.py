@@ -164,15 +164,11 @@ def _feet(spec: Any, entry: RobotEntry, floating: bool, lost: _Lost) -> list[str
         return [_foot_geom(spec, name) for name in entry.feet if name not in missing]
     if not floating:
         return []
-    found = []
-    for leg in LEGS:
-        name = _foot_name(leg, geoms) or _foot_name(leg, bodies)
-        if name is None:
-            if entry.kind == "quadruped":
-                lost.add("feet", [leg[0]], [*geoms, *bodies])
-            continue
-        found.append(_foot_geom(spec, name))
-    return found
+    names = [_foot_name(leg, geoms) or _foot_name(leg, bodies) for leg in LEGS]
+    missing = [leg[0] for leg, name in zip(LEGS, names, strict=True) if name is None]
+    if missing and entry.kind == "quadruped":
+        lost.add("feet", missing, [*geoms, *bodies])
+    return [_foot_geom(spec, name) for name in names if name is not None]
 
 
 def _foot_name(leg: tuple[str, ...], names: list[str]) -> str | None:
