@@ -23,7 +23,7 @@ from pathlib import Path
 
 OUR_PACKAGES = ("simrl", "simrl_envs", "simrl_controllers")
 DECOYS = ("envs", "controllers")
-DATA_SUFFIXES = (".toml", ".html", ".js", ".css", ".typed")
+DATA_SUFFIXES = (".toml", ".html", ".js", ".css", ".xml", ".typed")
 
 # Runs inside the empty environment, in the folder with the decoys.
 PROBE = """
