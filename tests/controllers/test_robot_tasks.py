@@ -38,6 +38,35 @@ def test_servos_keep_their_contract_and_reach_poses(name):
     assert score.metrics["rmse"] < 0.002
 
 
+LEVER = """
+<mujoco>
+  <worldbody>
+    <body name="upper" pos="0 0 1">
+      <joint name="shoulder" axis="0 1 0"/>
+      <geom type="capsule" fromto="0 0 0 .4 0 0" size=".03" mass="1"/>
+      <body name="lower" pos=".4 0 0">
+        <joint name="elbow" axis="0 1 0"/>
+        <geom type="capsule" fromto="0 0 0 .3 0 0" size=".02" mass=".5"/>
+        <site name="tip" pos=".3 0 0"/>
+      </body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize("name", ["osc", "pd"])
+def test_servos_move_the_end_effector_of_any_arm(name, tmp_path):
+    path = tmp_path / "lever.xml"
+    path.write_text(LEVER)
+    own = {"end_effector": "tip", "joints": ("shoulder", "elbow"), "torque": (30.0, 10.0)}
+    env = make_env("arm-reach", 4, robot=str(path), threads=1, **own)
+    score = evaluate(env, build(env, name), games=4, seed=0).score()
+    assert score.metrics["success"] == 1.0
+    with pytest.raises(ValueError, match="the model has no site 'hand'; its sites are imu, tip"):
+        build(env, name, site="hand", **({} if name == "osc" else {"target": "pose"}))
+
+
 def test_mppi_swings_the_pole_up():
     env = make_env("cartpole-swingup", 2, seconds=3.0, threads=1)
     policy = build(env, "mppi", horizon=50, samples=32, knots=10, noise=(0.5,))

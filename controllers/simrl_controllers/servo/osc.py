@@ -15,7 +15,7 @@ from simrl.core import EnvSpec, PolicyState
 from simrl_controllers.servo.reference import PoseReference
 from simrl_controllers.servo.servo import ServoPolicy
 from simrl_controllers.servo.targets import pose_error
-from simrl_controllers.servo.terms import RobotTerms
+from simrl_controllers.servo.terms import RobotTerms, effector_site
 
 Array = np.ndarray
 
@@ -24,8 +24,8 @@ Array = np.ndarray
 class OscConfig:
     """Set how stiffly the hand follows its pose, and what the arm does besides."""
 
-    site: str = "end_effector"
-    """Site of the robot that follows the pose."""
+    site: str = ""
+    """Site of the robot that follows the pose; "" is its end effector."""
     frequency: float = 12.0
     """Natural frequency of the hand about its pose [rad/s]."""
     damping_ratio: float = 1.0
@@ -60,7 +60,8 @@ class OscLaw:
     def __init__(self, spec: EnvSpec, terms: RobotTerms, config: OscConfig) -> None:
         self._terms, self._config = terms, config
         self._pose = PoseReference(spec)
-        terms.site_id(config.site)
+        self._site = effector_site(spec, config.site)
+        terms.site_id(self._site)
         self._stiffness = config.frequency**2
         self._damping = 2.0 * config.damping_ratio * config.frequency
 
@@ -74,7 +75,7 @@ class OscLaw:
         """Return torques `[n, nu]`."""
         angle, speed = self._terms.driven(qpos, qvel)
         pose = self._pose(rows)
-        site = self._terms.site(qpos, self._config.site)
+        site = self._terms.site(qpos, self._site)
         error, jacobian = pose_error(site, pose)
         size = error.shape[1]
         velocity = (jacobian @ speed[..., None])[..., 0]

@@ -12,7 +12,7 @@ from torch import Tensor
 from simrl.core import EnvSpec, PolicyState
 from simrl_controllers.servo.pose import rotation_error
 from simrl_controllers.servo.reference import PoseReference, PoseTarget
-from simrl_controllers.servo.terms import RobotTerms, SitePose
+from simrl_controllers.servo.terms import RobotTerms, SitePose, effector_site
 
 TargetKind = Literal["auto", "command", "pose", "home"]
 
@@ -29,8 +29,8 @@ class TargetConfig:
     and torques of all motors), "pose" (the task's reference, by inverse kinematics), "home" (the
     nominal pose); "auto" takes the first of these that the task has, a command if its names are
     those of the joints."""
-    site: str = "end_effector"
-    """Site of the robot that follows a pose."""
+    site: str = ""
+    """Site of the robot that follows a pose; "" is its end effector."""
     follow: float = 0.3
     """Share of the pose's error that inverse kinematics makes up for at each step."""
     posture: float = 0.02
@@ -69,10 +69,11 @@ class JointTargets:
         self._terms, self._config = terms, config
         self._dt = spec.step_seconds or 0.02
         self._command = spec.physics.get("state", {}).get("command")
-        self.kind = _choose(spec, terms, config)
+        self._site = effector_site(spec, config.site)
+        self.kind = _choose(spec, terms, config, self._site)
         self._pose = PoseReference(spec) if self.kind == "pose" else None
         if self._pose is not None:
-            terms.site_id(config.site)
+            terms.site_id(self._site)
 
     def initial_state(self, num_rows: int) -> PolicyState:
         """Return an empty memory: the targets begin where the joints are."""
@@ -105,7 +106,7 @@ class JointTargets:
     def _follow(self, angle: np.ndarray, pose: PoseTarget) -> np.ndarray:
         """Move joint targets `[n, nu]` one step towards a pose (resolved-rate control)."""
         config, terms = self._config, self._terms
-        site = terms.site(terms.with_driven(angle), config.site)
+        site = terms.site(terms.with_driven(angle), self._site)
         error, jacobian = pose_error(site, pose)
         twist = pose.twist[:, : error.shape[1]]
         move = config.follow * error + twist * self._dt
@@ -138,7 +139,7 @@ def damped_inverse(jacobian: np.ndarray) -> np.ndarray:
     return result
 
 
-def _choose(spec: EnvSpec, terms: RobotTerms, config: TargetConfig) -> TargetKind:
+def _choose(spec: EnvSpec, terms: RobotTerms, config: TargetConfig, site: str) -> TargetKind:
     command = spec.physics.get("state", {}).get("command")
     size = 0 if command is None else command.stop - command.start
     fits = size in (terms.size, 2 * terms.size, 3 * terms.size)
@@ -155,4 +156,4 @@ def _choose(spec: EnvSpec, terms: RobotTerms, config: TargetConfig) -> TargetKin
         return "command"
     sites = [terms.model.site(index).name for index in range(terms.model.nsite)]
     poses = spec.reference is not None and {"x", "y", "z"} <= set(spec.physics["reference"])
-    return "pose" if poses and config.site in sites else "home"
+    return "pose" if poses and site in sites else "home"

@@ -165,6 +165,11 @@ class RobotTerms:
         return default
 
 
+def effector_site(spec: EnvSpec, site: str) -> str:
+    """Return `site`, or where it is "" the end effector that the environment names."""
+    return site or str(spec.physics.get("end_effector") or "end_effector")
+
+
 def load_model(spec: EnvSpec) -> Any:
     """Compile `spec.physics["mjcf"]`, XML text or the path of a file, as an `MjModel`."""
     try:
