@@ -10,9 +10,12 @@ from simrl_controllers.nonlinear.config import NmpcConfig
 
 if TYPE_CHECKING:
     from simrl_controllers.nonlinear.policy import NmpcPolicy
+    from simrl_controllers.terminal_value import TerminalValue
 
 
-def make_nmpc(spec: EnvSpec, config: NmpcConfig) -> Policy:
+def make_nmpc(
+    spec: EnvSpec, config: NmpcConfig, *, terminal_value: TerminalValue | None = None
+) -> Policy:
     """Build nonlinear MPC for an environment; ImportError says what to install."""
     try:
         import casadi  # noqa: F401
@@ -22,7 +25,7 @@ def make_nmpc(spec: EnvSpec, config: NmpcConfig) -> Policy:
         )
     from simrl_controllers.nonlinear.policy import NmpcPolicy
 
-    return NmpcPolicy(spec, config)
+    return NmpcPolicy(spec, config, terminal_value=terminal_value)
 
 
 nmpc = ControllerPlugin(

@@ -47,7 +47,7 @@ class NmpcPolicy:
     Args:
         spec: The environment; its physics name the model.
         config: The options.
-        terminal: A value of what lies beyond the horizon, added to the cost of the last state.
+        terminal_value: What lies beyond the horizon, added to the cost of the last state.
 
     Raises:
         ValueError: nmpc has no model of this environment, or a fact or weight is unknown.
@@ -56,7 +56,7 @@ class NmpcPolicy:
     reads = frozenset({"state"})
 
     def __init__(
-        self, spec: EnvSpec, config: NmpcConfig, *, terminal: TerminalValue | None = None
+        self, spec: EnvSpec, config: NmpcConfig, *, terminal_value: TerminalValue | None = None
     ) -> None:
         if spec.num_agents != 1:
             raise ValueError(f"nmpc controls one agent, {spec.id} has {spec.num_agents}")
@@ -76,7 +76,9 @@ class NmpcPolicy:
             self._solver = RealTimeIteration(self._code, config)
         else:
             self._solver = NlpSolver(model, stages, self.horizon, prices, config)
-        self._terminal = None if terminal is None else TerminalModel(spec, model, terminal)
+        self._terminal = None
+        if terminal_value is not None:
+            self._terminal = TerminalModel(spec, model, terminal_value)
         self._times = self.dt * np.arange(self.horizon + 1)
         self._ahead = torch.from_numpy(self._times)
         self._stride = (config.period or spec.step_seconds or self.dt) / self.dt

@@ -92,7 +92,7 @@ def test_terminal_value_stands_for_what_lies_beyond(kind, solver, double_integra
     config = NmpcConfig(
         solver=solver, horizon=2, dt=h, terminal_scale=0.0, first_iterations=5, levenberg=0.0
     )
-    policy = NmpcPolicy(double_integrator, config, terminal=value)
+    policy = NmpcPolicy(double_integrator, config, terminal_value=value)
     state = np.array([1.0, -2.0])
     force = act(policy, [state]).action[0].numpy()
     np.testing.assert_allclose(force, -gain @ state, atol=1e-5)
@@ -107,7 +107,7 @@ def test_terminal_value_of_a_quadrotor_turns_with_its_quaternion(quadrotor, act)
     row = [1.0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
     ends = {}
     for name, value in (("none", None), ("critic", CriticValue(critic))):
-        policy = NmpcPolicy(quadrotor, NmpcConfig(horizon=10), terminal=value)
+        policy = NmpcPolicy(quadrotor, NmpcConfig(horizon=10), terminal_value=value)
         output = act(policy, [row])
         output = act(policy, [row], output.state)
         assert output.extras["fallback"][0] == 0
