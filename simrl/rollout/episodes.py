@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import torch
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,30 @@ class EpisodeTable:
         }
         columns["metrics"] = {name: values[index] for name, values in self.metrics.items()}
         return EpisodeTable(**columns)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the columns as tensors and the names as lists, for a checkpoint."""
+        return {
+            f.name: {name: torch.from_numpy(np.ascontiguousarray(x)) for name, x in value.items()}
+            if isinstance(value := getattr(self, f.name), Mapping)
+            else torch.from_numpy(np.ascontiguousarray(value))
+            if isinstance(value, np.ndarray)
+            else list(value)
+            for f in fields(self)
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> EpisodeTable:
+        """Build a table from what `state_dict` returned."""
+        columns: dict[str, Any] = {
+            name: value.numpy()
+            if isinstance(value, torch.Tensor)
+            else {key: item.numpy() for key, item in value.items()}
+            if isinstance(value, Mapping)
+            else tuple(value)
+            for name, value in state.items()
+        }
+        return cls(**columns)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return one flat dictionary of plain numbers and names per episode."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +50,22 @@ class EpisodeStats(Observer):
             key = "return" if name == "returns" else name
             means[prefix + key] = float(np.nanmean(values))
         return {**means, f"{prefix}episodes": float(self.num_episodes)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the count and the episodes that `summary` averages over."""
+        if not self._tables:
+            return {"num_episodes": self.num_episodes, "table": None}
+        table = join(self._tables).select(slice(-self._window, None))
+        return {"num_episodes": self.num_episodes, "table": table.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.clear()
+        self.num_episodes = int(state["num_episodes"])
+        if state["table"] is not None:
+            table = EpisodeTable.from_state_dict(state["table"])
+            self._tables.append(table)
+            self._kept = len(table)
 
     def clear(self) -> None:
         """Forget all episodes."""

@@ -87,7 +87,11 @@ def build_run(config: TrainConfig, folder: Path | str | None = None) -> Run:
             on_bad_batch=_save_bad_batch(folder) if folder else None,
         ),
         config.loop,
-        parts={"evaluation": evaluation, **({"league": league} if league else {})},
+        parts={
+            "evaluation": evaluation,
+            "stats": stats,
+            **({"league": league} if league else {}),
+        },
         hooks=[StatsHook(stats), *([LeagueHook(league, net)] if league else []), evaluation],
         checkpoints=Checkpoints(folder / "checkpoints", config.loop.keep_checkpoints)
         if folder

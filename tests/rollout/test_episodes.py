@@ -80,6 +80,18 @@ def test_window_keeps_the_newest(toy):
     assert stats.summary()["rollout/score"] == 1.5  # episodes 1 and 2 of 0, 1, 2
 
 
+def test_statistics_survive_a_checkpoint(toy):
+    env = toy.Env((3, 1))
+    stats, again = EpisodeStats(window=3), EpisodeStats(window=3)
+    again.load_state_dict(stats.state_dict())
+    assert again.summary() == {}
+    engine = RolloutEngine(env, Seating.self_play(env, toy.Fixed()), seed=0, observers=[stats])
+    engine.collect(6)  # 2 episodes of row 0 and 6 of row 1
+    again.load_state_dict(stats.state_dict())
+    assert again.summary() == stats.summary()
+    assert again.summary()["rollout/episodes"] == 8
+
+
 def test_evaluate_counts_wins_by_the_outcome(toy):
     env = toy.Env((3, 2, 3, 2), agents=2)
     table = evaluate(
