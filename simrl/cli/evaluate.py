@@ -26,10 +26,14 @@ from simrl.selfplay.tournament import Standings, round_robin
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Play side-swapped games and print win rates with 95 % Wilson intervals."""
+    """Play side-swapped games and print win rates with 95 % Wilson intervals.
+
+    In a task with one team, print the mean return and the task's metrics, success among them.
+    """
 
     policy: tyro.conf.Positional[str | None] = None
-    """A run's folder, optionally with @best, @newest, @STEPS or @SNAPSHOT, or a policy's name."""
+    """A run's folder, optionally with @best, @newest, @STEPS or @SNAPSHOT, or the name of a
+    scripted policy or controller, whose options may follow: nmpc:solver=ipopt:horizon=30."""
     opponents: str = ""
     """Opponents, comma-separated: scripted policies, random, other runs. Default: those of the
     run's config, or every scripted policy of the environment."""

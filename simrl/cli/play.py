@@ -31,7 +31,8 @@ class PlayArguments:
 
     a: Annotated[str, tyro.conf.Positional]
     """Player on the first side, or the only one: a run's folder (with @best, @newest, @STEPS or
-    @SNAPSHOT if wanted) or a policy's name."""
+    @SNAPSHOT if wanted), or the name of a scripted policy or a controller; a controller's options
+    follow its name: nmpc:solver=ipopt:horizon=30."""
     b: Annotated[str | None, tyro.conf.Positional] = None
     """Player on the other side; by default the same as A. None in a task with one team."""
     env: str | None = None
@@ -141,7 +142,7 @@ def _with_heroes(stage: Stage, heroes: tuple[str, ...]) -> Stage:
 
 def _default_path(args: PlayArguments, replay: Replay) -> Path:
     names = "-vs-".join(dict.fromkeys(name.replace("/", "_") for name in replay.policies))
-    file = f"{names}-seed{args.seed}.jsonl".replace(" ", "").replace("@", "-at-")
+    file = f"{names}-seed{args.seed}.jsonl".replace(" ", "").replace("@", "-at-").replace(":", "-")
     for name in (args.a, args.b or ""):
         folder = name.partition("@")[0]
         if folder and is_run(folder):

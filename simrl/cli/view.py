@@ -28,7 +28,8 @@ class ViewArguments:
     env: Annotated[str, tyro.conf.Positional]
     """Registered name of the environment."""
     policy: str = "random"
-    """Who drives: a scripted policy, a controller, "random", or a run's folder."""
+    """Who drives: a scripted policy, a controller (options may follow: mppi:samples=64), "random",
+    or a run's folder."""
     option: tuple[str, ...] = ()
     """Options of the environment's config, each NAME=VALUE with the value in YAML."""
     seed: int = 0
