@@ -18,9 +18,9 @@ from simrl_controllers.nonlinear.kernels.small import (
 class StageQp(NamedTuple):
     """Hold a linear-quadratic program over N stages; all arrays float64, C order.
 
-        minimise  sum_k 1/2 [x; u]' [[Q, S'], [S, R]] [x; u] + q'x + r'u  +  1/2 xN' QN xN + qN' xN
-                  + sum over soft constraints of  w1 s + 1/2 w2 s^2
-        subject to  x0 = 0,  x_{k+1} = A x + B u + b,  low <= u <= high,  c + C x + D u <= s,  0 <= s
+    minimise  sum_k 1/2 (x, u)' ((Q, S'), (S, R)) (x, u) + q'x + r'u  +  1/2 xN' QN xN + qN' xN
+              + sum over soft constraints of  w1 s + 1/2 w2 s^2
+    subject to  x0 = 0,  x_{k+1} = A x + B u + b,  low <= u <= high,  c + C x + D u <= s,  0 <= s
     """
 
     A: np.ndarray
