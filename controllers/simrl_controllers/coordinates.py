@@ -130,8 +130,14 @@ def _quaternions(spec: EnvSpec, size: int) -> list[int]:
     places = spec.physics["state"]
     width = 8 if spec.state_dtype == torch.uint8 else 1
     speeds = places.get("qvel", places["qpos"])
-    if size == (speeds.stop - speeds.start) // width:
+    num_speeds = (speeds.stop - speeds.start) // width
+    if size == num_speeds:
         return []
+    if size < num_speeds:
+        raise ValueError(
+            f"{spec.id}: its {size} positions are fewer than its {num_speeds} velocities, so there "
+            "are no coordinates for controllers that measure steps between states"
+        )
     if "mjcf" in spec.physics:
         from simrl_controllers.robot_model import load_mjcf, quaternion_starts
 

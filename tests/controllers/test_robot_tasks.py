@@ -170,3 +170,16 @@ def test_a_command_written_over_the_tasks_own_changes_what_the_planner_plans():
     ]
     assert torch.equal(found, alone[1])
     assert not torch.equal(found, alone[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "problem"),
+    [
+        ("lqr", "arm-track", "lqr: cannot follow a reference of x, y, z, qw"),
+        ("linear-mpc", "quadruped-stand", "cannot follow a reference of vx, vy, yaw_rate"),
+        ("ilqr", "car-lane", "its 3 positions are fewer than its 4 velocities"),
+    ],
+)
+def test_tasks_that_linear_controllers_cannot_follow_are_refused_when_made(name, env, problem):
+    with pytest.raises(ValueError, match=problem):
+        build(make_env(env, 1), name)

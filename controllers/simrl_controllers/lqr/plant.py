@@ -26,8 +26,8 @@ class Plant:
         owner: Name of the controller, for messages.
 
     Raises:
-        ValueError: the task names no parts or has no model, a weight does not fit, or no action
-            holds the operating point still.
+        ValueError: the task names no parts or has no model, its reference cannot be followed, a
+            weight does not fit, or no action holds the operating point still.
     """
 
     def __init__(
@@ -45,6 +45,10 @@ class Plant:
         self.coordinates = Coordinates(spec)
         defaults = task_weights(spec)
         origin = _origin(self.coordinates, spec, position or defaults.position, owner)
+        if self.tracks:  # refuse now what no step could follow
+            columns = tuple(spec.physics["reference"])
+            wanted = torch.zeros(1, 1, len(columns), dtype=torch.float64)
+            target_steps(self.coordinates, torch.from_numpy(origin), wanted, columns, owner)
         self.model: LinearModel = trim(spec, self.coordinates, origin, method=linearisation)
         self.origin = torch.from_numpy(self.model.origin)
         self.q = state_cost(self.coordinates, state_weights or defaults.state, owner)
