@@ -24,7 +24,7 @@ class NmpcConfig:
     """Length of a stage [s]; may differ from the environment's step."""
     period: float | None = None
     """Time between two plans [s]; the environment's step, if the policy acts in every one."""
-    substeps: int = 1
+    substeps: int | None = None
     """Runge-Kutta steps in a stage."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Weights that differ from the system's own, by name."""

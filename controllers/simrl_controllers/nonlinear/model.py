@@ -13,6 +13,10 @@ from torch import Tensor
 
 from simrl.core import ContinuousActions, EnvSpec
 
+Ways = Callable[[float, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Make inputs `[ways, N, nu]` from dt [s], the first state `[nx]`, targets `[N + 1, num_targets]`
+and discs `[N + 1, num_obstacles, 3]`: motions that the optimiser would not find from its plan."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -49,6 +53,8 @@ class Model:
     """Values c(x, u, targets, discs `[num_obstacles, 3]`) that should be 0 or less."""
     targets: Callable[[np.ndarray], np.ndarray] | None = None
     """Make targets `[H, num_targets]` from the environment's reference `[H, n]`."""
+    ways: Ways | None = None
+    """Drive other ways around the discs, for models in which obstacles leave a choice."""
     num_obstacles: int = 0
     """Number of discs, each x, y and radius at the time of the stage."""
     terminal_scale: float = 1.0
@@ -61,6 +67,8 @@ class Model:
     """Stages that suit the system."""
     dt: float = 0.05
     """Length of a stage that suits the system [s]."""
+    substeps: int = 1
+    """Runge-Kutta steps in a stage that suit the system."""
 
     @property
     def num_states(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ FIGURES = (
     "sqp_iterations",
 )
 """Names of the extras."""
+SWITCH = 0.95
+"""Another way is gone if it costs less than this share of the plan's cost."""
 SOLVED, FAILED, LATE = range(3)
 """The extra "status": the plan is new; the solver failed; it came past the deadline."""
 
@@ -37,7 +40,8 @@ SOLVED, FAILED, LATE = range(3)
 class NmpcPolicy:
     """Plan with a nonlinear model over a receding horizon; reads the physical state alone.
 
-    The memory is each row's last plan, shifted and improved in the next step.  A plan that fails
+    The memory is each row's last plan, shifted and improved in the next step.  Where obstacles
+    leave a choice, the plan is held beside drives around either side.  A plan that fails
     or comes late is replaced by the last one, shifted, and the extras say so: "status" (0 solved,
     1 failed, 2 late), "fallback" (0 or 1), "solve_time" in the solver and "plan_time" in all [s],
     "cost", "kkt_residual" and "sqp_iterations".
@@ -65,8 +69,9 @@ class NmpcPolicy:
         model = self.model
         self.horizon = model.horizon if config.horizon is None else config.horizon
         self.dt = model.dt if config.dt is None else config.dt
-        beyond = riccati_cost(model, self.dt, config) if config.terminal == "riccati" else None
-        stages = build_stages(model, self.dt, config.substeps, beyond, config.terminal_scale)
+        substeps = model.substeps if config.substeps is None else config.substeps
+        beyond = riccati_cost(model, self.dt, substeps) if config.terminal == "riccati" else None
+        stages = build_stages(model, self.dt, substeps, beyond, config.terminal_scale)
         prices = np.empty((2, stages.soft.numel()))
         prices[0] = model.soft_linear if config.soft_linear is None else config.soft_linear
         prices[1] = model.soft_quadratic if config.soft_quadratic is None else config.soft_quadratic
@@ -177,6 +182,8 @@ class NmpcPolicy:
                 plan = self._solve(first, guess, parameters, row, True, start)
                 if plan.ok or self._late(start):
                     break
+        if self.model.ways is not None and not self._late(start):
+            plan = self._compare(first, plan, parameters, row, start)
         taken = time.perf_counter() - start
         status = SOLVED if plan.ok else FAILED
         if deadline and taken > deadline:
@@ -215,6 +222,44 @@ class NmpcPolicy:
         return self._solver.solve(
             first, plan, parameters, fresh=fresh, beyond=beyond, seconds=seconds
         )
+
+    def _compare(
+        self, first: np.ndarray, plan: Plan, parameters: np.ndarray, row: Tensor, start: float
+    ) -> Plan:
+        """Return the plan, or a cheaper one that goes another way around the obstacles.
+
+        The ways are driven by rule with the model itself, so each is a plan that could be carried
+        out: where one is cheaper, the optimiser is caught on the wrong side of an obstacle.
+        """
+        ways = self._ways(first, parameters)
+        costs = np.array([self._code.merit(way, parameters) for way in ways])
+        limit = SWITCH * self._code.merit(plan, parameters) if plan.ok else np.inf
+        costs[~np.isfinite(costs)] = np.inf
+        if not costs.min(initial=np.inf) < limit:
+            return plan
+        best, cost = ways[int(costs.argmin())], float(costs.min())
+        better = self._solve(first, best, parameters, row, False, start)
+        if not better.ok and not plan.ok:
+            return plan
+        chosen = better
+        if not better.ok or not self._code.merit(better, parameters) <= cost:
+            chosen = replace(plan, x=best.x, u=best.u, cost=cost)
+        return replace(
+            chosen,
+            ok=True,
+            iterations=plan.iterations + better.iterations,
+            solve_seconds=plan.solve_seconds + better.solve_seconds,
+        )
+
+    def _ways(self, first: np.ndarray, parameters: np.ndarray) -> list[Plan]:
+        """Return the model's motions on other ways around the obstacles."""
+        model, goals = self.model, len(self.model.goal)
+        if model.ways is None:
+            return []
+        discs = parameters[:, goals:].reshape(len(parameters), model.num_obstacles, 3)
+        inputs = model.ways(self.dt, first, parameters[:, :goals], discs)
+        states = np.tile(first, (self.horizon + 1, 1))
+        return [self._code.roll(Plan(states, u), parameters) for u in inputs]
 
     def _guesses(self, first: np.ndarray, parameters: np.ndarray) -> list[Plan]:
         """Return plans to begin with: the model's own, and the motion under nominal inputs."""

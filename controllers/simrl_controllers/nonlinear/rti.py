@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from simrl_controllers.nonlinear.config import NmpcConfig
-from simrl_controllers.nonlinear.kernels.linearise import Problem, roll, shift
+from simrl_controllers.nonlinear.kernels.linearise import Problem, evaluate, roll, shift
 from simrl_controllers.nonlinear.kernels.problem import QpPoint, empty_qp
 from simrl_controllers.nonlinear.kernels.riccati import empty_work
 from simrl_controllers.nonlinear.kernels.sqp import (
@@ -57,6 +57,12 @@ class StageCode:
         moved = Plan(plan.x.copy(), plan.u.copy())
         shift(self.problem, moved.x, moved.u, stages)
         return moved
+
+    def merit(self, plan: Plan, parameters: np.ndarray) -> float:
+        """Return cost and prices of a plan; a gap in its motion is priced as a violation is."""
+        self.problem.parameters[:] = parameters
+        cost, price, gaps = evaluate(self.problem, self.qp, plan.x, plan.u)
+        return float(cost + price + self.qp.w1.max(initial=1.0) * gaps)
 
     def roll(self, plan: Plan, parameters: np.ndarray) -> Plan:
         """Return the plan with the states that its inputs lead to."""

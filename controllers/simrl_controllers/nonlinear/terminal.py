@@ -10,7 +10,6 @@ from torch import Tensor
 
 from simrl.core import EnvSpec
 from simrl_controllers.coordinates import Coordinates
-from simrl_controllers.nonlinear.config import NmpcConfig
 from simrl_controllers.nonlinear.model import Model, part_columns
 from simrl_controllers.nonlinear.plan import Beyond
 from simrl_controllers.nonlinear.transcription import integrate
@@ -19,7 +18,7 @@ from simrl_controllers.terminal_value import TerminalValue
 MAX_SWEEPS = 10_000
 
 
-def riccati_cost(model: Model, dt: float, config: NmpcConfig) -> np.ndarray:
+def riccati_cost(model: Model, dt: float, substeps: int) -> np.ndarray:
     """Return the cost-to-go P `[nx, nx]` of the model linearised at rest at its goal.
 
     The Riccati recursion is repeated until it stands still, not solved algebraically: a unit
@@ -30,7 +29,7 @@ def riccati_cost(model: Model, dt: float, config: NmpcConfig) -> np.ndarray:
     """
     x, u = ca.SX.sym("x", model.num_states), ca.SX.sym("u", model.num_inputs)
     targets = ca.SX(ca.DM(model.goal))
-    following = integrate(model, x, u, dt, config.substeps)
+    following = integrate(model, x, u, dt, substeps)
     residual = ca.vertcat(model.residual(x, targets), model.effort(u, targets))
     parts = [ca.jacobian(following, x), ca.jacobian(following, u)]
     parts += [ca.jacobian(residual, x), ca.jacobian(residual, u)]

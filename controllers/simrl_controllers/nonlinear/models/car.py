@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import casadi as ca
 import numpy as np
@@ -17,6 +18,7 @@ from simrl_controllers.nonlinear.model import (
     weighted,
     weights_of,
 )
+from simrl_controllers.nonlinear.models.car_ways import Body, drive_ways
 
 WEIGHTS = {
     "along": 0.02,
@@ -127,7 +129,7 @@ def build_car(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
         return weighted(values, scale)
 
     reach = length / (2.0 * DISCS)
-    radius = float(np.hypot(reach, 0.5 * width))
+    room = float(np.hypot(reach, 0.5 * width)) + CLEARANCE
     centres = [middle + reach * (2 * i + 1 - DISCS) for i in range(DISCS)]
 
     def soft(x: ca.SX, u: ca.SX, target: ca.SX, discs: ca.SX) -> ca.SX:
@@ -140,10 +142,10 @@ def build_car(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
             for at in centres:
                 dx = x[0] + at * ca.cos(x[2]) - discs[k, 0]
                 dy = x[1] + at * ca.sin(x[2]) - discs[k, 1]
-                room = radius + discs[k, 2] + CLEARANCE
-                values.append(room - ca.sqrt(dx**2 + dy**2 + 1e-4))
+                values.append(room + discs[k, 2] - ca.sqrt(dx**2 + dy**2 + 1e-4))
         return ca.vertcat(*values)
 
+    body = Body(wheelbase, middle, room, half_road, 0.9 * max_steer)
     return Model(
         name="car",
         states=names,
@@ -159,12 +161,17 @@ def build_car(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
         rest=lambda target: ca.vertcat(target[:4], ca.SX.zeros(len(names) - 4)),
         soft=soft,
         targets=_targets,
+        ways=partial(drive_ways, body, low, high) if num_obstacles else None,
         num_obstacles=num_obstacles,
         terminal_scale=2.0,
         soft_linear=50.0,
         soft_quadratic=200.0,
-        horizon=30,
-        dt=0.1,
+        horizon=50,
+        # As long as the task's own step: where stages lie half a step further on in every second
+        # plan, so do the places at which the body is held clear of a disc, and inputs chatter.
+        dt=0.05,
+        # The tyres are stiff at low speed.
+        substeps=2 if dynamic else 1,
     )
 
 
