@@ -45,7 +45,7 @@ def test_streams_are_named_and_repeatable():
 
 
 def test_unknown_names_list_the_valid_ones():
-    with pytest.raises(ValueError, match="unknown environment .chess.; .*cart-pole"):
+    with pytest.raises(ValueError, match=r"unknown environment 'chess'; .*cart-pole"):
         env_plugin("chess")
     with pytest.raises(ValueError, match="unknown controller 'magic'"):
         controller_plugin("magic")
