@@ -1,16 +1,19 @@
 """What every test shares: one torch thread, and skips that say what this machine lacks."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 
 def pytest_collection_modifyitems(items):
-    """Skip browser, GPU and drawing tests where there is none of it, and say so."""
+    """Skip browser, GPU, drawing and PostgreSQL tests where there is none of it, and say so."""
     lacking = {}
     if find_chromium() is None:
         lacking["browser"] = "no chromium here: apt-get install chromium"
+    if find_postgres() is None:
+        lacking["postgres"] = "no PostgreSQL here: apt-get install postgresql"
     if not torch.cuda.is_available():
         lacking["gpu"] = "torch sees no CUDA device"
     if any(item.get_closest_marker("mujoco") for item in items) and (trouble := no_opengl()):
@@ -62,3 +65,12 @@ def no_opengl():
 def find_chromium():
     """Return the path of an installed chromium, or None."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def find_postgres():
+    """Return the newest folder of PostgreSQL's programs (postgres, initdb), or None."""
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    if folders:
+        return max(folders, key=lambda folder: int(folder.parent.name))
+    found = shutil.which("postgres")
+    return Path(found).resolve().parent if found and shutil.which("initdb") else None
