@@ -11,7 +11,11 @@ from simrl.core.plugins import env_names, env_plugin, make_config, make_env, mak
 from simrl.core.replay import Replay
 from simrl.core.spec import EnvSpec
 
-SHORT = {"cart-pole": {"max_steps": 20}, "moba-1v1": {"max_minutes": 0.15}}
+SHORT = {
+    "cart-pole": {"max_steps": 20},
+    "pendulum": {"max_steps": 20},
+    "moba-1v1": {"max_minutes": 0.15},
+}
 """Options that make episodes end within the steps that the checks play."""
 SHORT |= {name: {"seconds": 0.4} for name in env_names() if name.startswith("gymnasium/")}
 SHORT |= {

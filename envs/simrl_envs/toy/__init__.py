@@ -19,6 +19,12 @@ from simrl_envs.toy.rules.identity_continuous import (
 )
 from simrl_envs.toy.rules.identity_heads import IdentityHeadsConfig, IdentityHeadsRules
 from simrl_envs.toy.rules.memory import MemoryConfig, MemoryRules
+from simrl_envs.toy.rules.pendulum import (
+    PendulumConfig,
+    PendulumEnv,
+    PendulumRules,
+    make_swing,
+)
 from simrl_envs.toy.rules.rock_paper_scissors import (
     RockPaperScissorsConfig,
     RockPaperScissorsRules,
@@ -62,4 +68,11 @@ double_integrator = toy_plugin(
     DoubleIntegratorConfig,
     DoubleIntegratorRules,
     policies={"lqr": make_lqr},
+)
+pendulum = toy_plugin(
+    "swing a pendulum up and hold it, as gymnasium's Pendulum-v1",
+    PendulumConfig,
+    PendulumRules,
+    env=PendulumEnv,
+    policies={"swing": make_swing},
 )
