@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from simrl.core.controls import Controls
 from simrl.core.dynamics import Dynamics
 from simrl.core.env import VecEnv
 from simrl.core.option_types import check_types
@@ -52,6 +53,9 @@ class EnvPlugin:
     those is drawn then, which videos of tasks with many steps a second ask for."""
     listing: Callable[[], Mapping[str, list[str]]] | None = None
     """Name what else there is to choose from, such as {"heroes": [...]}."""
+    controls: Callable[[Any], Controls] | None = None
+    """Let a person play with keyboard and mouse on the pictures of `VecEnv.render`:
+    `controls(config)` makes the controls of one seat; None if nobody can."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,14 @@ def make_scripted(env: str, policy: str, **options: Any) -> Policy:
         valid = ", ".join(plugin.policies) or "none"
         raise ValueError(f"{env} has no scripted policy {policy!r}; its policies are {valid}")
     return plugin.policies[policy](make_config(plugin.config, options, env))
+
+
+def make_controls(name: str, **options: Any) -> Controls:
+    """Make one seat's controls for a person; ValueError if the environment has none."""
+    plugin = env_plugin(name)
+    if plugin.controls is None:
+        raise ValueError(f"{name} has no controls for people")
+    return plugin.controls(make_config(plugin.config, options, name))
 
 
 def _points(group: str) -> dict[str, EntryPoint]:

@@ -1,0 +1,1 @@
+"""Learn from people: preferences, ratings, live feedback, corrections, and models of reward."""
