@@ -12,8 +12,8 @@ out what `messages` yields, text as text and bytes as bytes:
 
 `make_policy(name, spec, env_options)` builds a policy by name, as
 `simrl.runs.policies.named_policy` does; `kind`, `clips` and `settings` are a question's.  Settings
-of kind "live": env, env_options, policies (a name for each seat, or one for all), seat, learner ("",
-"tamer" or "coach"); of kind "correct" there is nothing to set, the clip says it all.
+of kind "live": env, env_options, policies (a name for each seat, or one for all), seat, learner
+("", "tamer" or "coach"); of kind "correct" there is nothing to set, the clip says it all.
 """
 
 from simrl.preferences.live.protocol import LiveConfig, Message, Mode, read_frame, read_message
