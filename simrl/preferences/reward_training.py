@@ -7,20 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simrl.core.seeding import child_seed, torch_generator
-from simrl.preferences.dataset import PreferenceData, hashed_uniform
+from simrl.core.seeding import torch_generator
+from simrl.preferences.dataset import PreferenceData
 from simrl.preferences.losses import bradley_terry, check_noise
+from simrl.preferences.minibatch import Minibatch, Pairs
+from simrl.preferences.reward_gradient import PlainGradient
 from simrl.preferences.reward_model import RewardEnsemble
 from simrl.preferences.segment import SegmentBatch
 from simrl.rollout.observers import NonFiniteError
 from simrl.rollout.threads import torch_threads
-
-PREPARED_BYTES = 512 * 2**20
-"""Inputs of all pairs are worked out once per fit where they take at most this much memory [B]."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +57,6 @@ class RewardTrainerConfig:
         check_noise(self.label_noise)
 
 
-@dataclass
-class Minibatch:
-    """Hold B pairs, laid out as 2 B segments: all firsts, then all seconds."""
-
-    x: Tensor
-    """What the members read `[2 B L, D + action size]`."""
-    mask: Tensor | None
-    """Which steps happened `[2 B, L]` float32; None if all did."""
-    absorbed: Tensor | None
-    """Steps spent absorbed `[2 B]` float32; None if there are none."""
-    label: Tensor
-    """Probability that the first is better `[B]`."""
-    weight: Tensor
-    """Weight of each pair for each member `[E, B]`; sums to about 1 over the pairs."""
-
-
 class RewardTrainer:
     """Own the optimiser of a reward ensemble; `fit` goes on from where the last one ended."""
 
@@ -98,6 +80,7 @@ class RewardTrainer:
         self.fits = 0
         self.generator = torch_generator(seed, "reward model")
         self.flat, self.grad = _flatten(ensemble)
+        self.plain = PlainGradient(ensemble) if PlainGradient.fits(ensemble) else None
         self.optimiser = torch.optim.Adam(
             [self.flat], lr=self.config.learning_rate, weight_decay=self.config.l2, fused=True
         )
@@ -129,7 +112,9 @@ class RewardTrainer:
         with torch_threads(self.config.threads):
             both = SegmentBatch.cat([data.first, data.second]).to(self.flat.device)
             self.ensemble.fit_obs_normaliser(both)
-            figures = self._passes(_Pairs(self, data, both), held, epochs or self.config.epochs)
+            seed = self.seed if self.config.bootstrap else None
+            pairs = Pairs(self.ensemble, data, both, seed)
+            figures = self._passes(pairs, held, epochs or self.config.epochs)
             self.ensemble.fit_normaliser(both)
         self.fits += 1
         return {f"reward/{name}": value for name, value in figures.items()} | {
@@ -168,7 +153,7 @@ class RewardTrainer:
         self.generator.set_state(state["generator"].cpu())
         self.fits = int(state["fits"])
 
-    def _passes(self, pairs: _Pairs, held: PreferenceData | None, epochs: int) -> dict[str, float]:
+    def _passes(self, pairs: Pairs, held: PreferenceData | None, epochs: int) -> dict[str, float]:
         """Go over the pairs until it is enough; return the figures of the last pass."""
         best = (math.inf, self.flat.detach().clone())
         stale = 0
@@ -190,16 +175,14 @@ class RewardTrainer:
                 break
         return figures
 
-    def _epoch(self, pairs: _Pairs) -> dict[str, float]:
+    def _epoch(self, pairs: Pairs) -> dict[str, float]:
         """Take one step for each minibatch; return mean loss, and accuracy while it learned."""
         total, hits, decided = 0.0, 0, 0
         order = torch.randperm(pairs.size, generator=self.generator)
         for index in order.split(self.config.batch_size):
             batch = pairs.minibatch(index)
-            self.grad.zero_()
-            loss, logit = self.loss(batch)
-            loss.backward()
-            value = float(loss.detach())
+            loss, logit = self._gradient(batch)
+            value = float(loss)
             if not math.isfinite(value):
                 self._raise(batch)
             self.optimiser.step()
@@ -211,6 +194,15 @@ class RewardTrainer:
             "loss": total / pairs.size / members,
             "accuracy": hits / decided if decided else math.nan,
         }
+
+    def _gradient(self, batch: Minibatch) -> tuple[Tensor, Tensor]:
+        """Set the gradient of a minibatch's loss; return that and the logits `[E, B]`."""
+        self.grad.zero_()
+        if self.plain is not None:
+            return self.plain.fill(batch, self.config.label_noise)
+        loss, logit = self.loss(batch)
+        loss.backward()
+        return loss.detach(), logit
 
     def _held_out(self, held: PreferenceData) -> dict[str, float]:
         device = self.flat.device
@@ -232,60 +224,6 @@ class RewardTrainer:
             f"reward model, fit {self.fits}: the loss is not finite; not finite are "
             f"{', '.join(bad) or 'only the returns'}"
         )
-
-
-class _Pairs:
-    """Lay the pairs of one fit out so that a minibatch is a gather."""
-
-    def __init__(self, trainer: RewardTrainer, data: PreferenceData, both: SegmentBatch) -> None:
-        self.ensemble = trainer.ensemble
-        self.size = len(data)
-        self.both = both
-        device = both.obs.device
-        self.label = data.label.to(device)
-        self.weight = data.weight.to(device).expand(trainer.ensemble.config.members, -1)
-        if trainer.config.bootstrap:
-            self.weight = self.weight * bootstrap_weights(
-                data.serial, trainer.ensemble.config.members, trainer.seed
-            ).to(device)
-        self.mask = None if bool(both.mask.all()) else both.mask.float()
-        self.absorbed = both.absorbed.float() if bool(both.absorbed.any()) else None
-        self.x: Tensor | None = None
-        encoder = self.ensemble.action_encoder
-        width = both.obs.shape[-1] + (0 if encoder is None else encoder.width)
-        if 4 * len(both) * both.num_steps * width <= PREPARED_BYTES:
-            self.x = self.ensemble.inputs(both.obs, both.action)
-
-    def minibatch(self, index: Tensor) -> Minibatch:
-        """Gather the pairs `index` `[B]`."""
-        index = index.to(self.label.device)
-        rows = torch.cat([index, index + self.size])
-        if self.x is None:
-            x = self.ensemble.inputs(self.both.obs[rows], self.both.action[rows])
-        else:
-            x = self.x[rows]
-        return Minibatch(
-            x=x.flatten(0, 1),
-            mask=None if self.mask is None else self.mask[rows],
-            absorbed=None if self.absorbed is None else self.absorbed[rows],
-            label=self.label[index],
-            weight=self.weight[:, index] / len(index),
-        )
-
-
-def bootstrap_weights(serial: Tensor, members: int, seed: int) -> Tensor:
-    """Say how often each member sees each pair `[E, P]` float32: Poisson(1) counts.
-
-    That is the bootstrap of data that grows (Oza and Russell 2001, "Online bagging and boosting"):
-    a pair's counts depend on its serial number alone, so they never change while pairs are added.
-    """
-    serials = serial.cpu().numpy()
-    uniform = np.stack(
-        [hashed_uniform(serials, child_seed(seed, f"member {index}")) for index in range(members)]
-    )
-    chances = np.exp(-1.0) / np.cumprod([1.0, *range(1, 16)])
-    counts = np.searchsorted(np.cumsum(chances), uniform, side="right")
-    return torch.from_numpy(counts.astype(np.float32))
 
 
 def _ranked(logit: Tensor, label: Tensor) -> tuple[int, int]:
