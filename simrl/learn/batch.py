@@ -31,6 +31,8 @@ class Minibatch:
     """Advantages, summed over the groups `[R]`."""
     returns: Tensor
     """Targets of the values `[R, V]`."""
+    reference: Tensor | None = None
+    """Logits or means of the reference policy `[R, outputs]`, where there is one."""
 
     def share(self, index: int, count: int) -> Minibatch:
         """Return share `index` of `count`: whole sequences, as equal in number as possible."""
@@ -49,6 +51,7 @@ class Minibatch:
             value=rows(self.value),
             advantage=rows(self.advantage),
             returns=rows(self.returns),
+            reference=None if self.reference is None else rows(self.reference),
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -57,6 +60,8 @@ class Minibatch:
         result |= {f"start_state/{name}": value for name, value in self.start_state.items()}
         for name in ("episode_start", "action", "log_prob", "value", "advantage", "returns"):
             result[name] = getattr(self, name)
+        if self.reference is not None:
+            result["reference"] = self.reference
         return result
 
 
@@ -72,6 +77,12 @@ class Batch:
     """Targets of the values `[T, L, V]`."""
     recurrent: bool = False
     """Whether minibatches must be whole sequences."""
+    reference: Tensor | None = None
+    """Logits or means of the reference policy `[T, L, outputs]`, where there is one."""
+    reference_kl: Tensor | None = None
+    """KL divergence to the reference when acting `[T, L]` [nat], where there is one."""
+    advantage_scale: float = 1.0
+    """What the advantages were divided by; the penalty of the reference is divided by the same."""
     _samples: dict[str, Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +97,8 @@ class Batch:
             "advantage": self.advantage,
             "returns": self.returns,
         }
+        if self.reference is not None:
+            tensors["reference"] = self.reference
         if not self.recurrent:
             tensors = {name: value.flatten(0, 1).unsqueeze(0) for name, value in tensors.items()}
         object.__setattr__(self, "_samples", tensors)

@@ -14,6 +14,7 @@ from simrl.core.seeding import torch_generator
 from simrl.learn import losses
 from simrl.learn.batch import Batch, Minibatch
 from simrl.learn.explicit import ExplicitGradient
+from simrl.learn.reference import Reference
 from simrl.learn.returns import gae, grouped_rewards, next_values
 from simrl.learn.schedules import ScheduleKind, scheduled
 from simrl.learn.shards import ShardedGradient
@@ -63,6 +64,11 @@ class PPOConfig:
     """Norm to which gradients are scaled down; None switches it off."""
     target_kl: float | None = None
     """Stop the passes over a batch once the policy has moved 1.5 times as far [nat]."""
+    reward_clip: float | None = None
+    """Bound on the size of each group's reward in a step; None: no bound."""
+    reference_coef: float = 0.1
+    """Weight of the KL divergence to a reference policy [reward / nat], taken from the first reward
+    group; it counts only where the learner is given a reference."""
     normalise_advantage: bool = True
     """Scale the advantages of a batch to mean 0 and deviation 1."""
     normalise_value: bool = False
@@ -84,6 +90,10 @@ class PPOConfig:
         for name, value in self.group_gamma.items():
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"group_gamma of {name} must be within 0 and 1, got {value}")
+        if self.reward_clip is not None and self.reward_clip <= 0:
+            raise ValueError(f"reward_clip must be positive, got {self.reward_clip}")
+        if self.reference_coef < 0:
+            raise ValueError(f"reference_coef must not be negative, got {self.reference_coef}")
         if self.dual_clip is not None and self.dual_clip <= 1.0:
             raise ValueError(f"dual_clip must be above 1, got {self.dual_clip}")
 
@@ -105,12 +115,14 @@ class PPOLearner:
         config: PPOConfig | None = None,
         *,
         seed: int = 0,
+        reference: ActorCritic | None = None,
         on_bad_batch: Callable[[dict[str, Tensor]], None] | None = None,
     ) -> None:
         """Learn the weights of `net`.
 
-        `seed` orders the minibatches.  `on_bad_batch` is handed the minibatch whose loss is not
-        finite, just before NonFiniteLossError is raised, so that it can be saved.
+        `seed` orders the minibatches.  `reference` is a policy to stay near to (see
+        `simrl.learn.reference`); it is frozen.  `on_bad_batch` is handed the minibatch whose loss
+        is not finite, just before NonFiniteLossError is raised, so that it can be saved.
         """
         self.net = net
         self.config = config or PPOConfig()
@@ -118,7 +130,10 @@ class PPOLearner:
         self.updates = 0
         self.device = next(net.parameters()).device
         self.generator = torch_generator(seed, "learner")
-        self.explicit = ExplicitGradient(net) if PlainNet.fits(net) else None
+        self.reference = None if reference is None else Reference(reference)
+        # The gradient by hand knows no reference.
+        plain = PlainNet.fits(net) and reference is None
+        self.explicit = ExplicitGradient(net) if plain else None
         self.optimiser = torch.optim.Adam(
             net.parameters() if self.explicit is None else [self.explicit.weights],
             lr=self.config.learning_rate,
@@ -171,17 +186,36 @@ class PPOLearner:
                 final_value = last_value[:0]
         following = next_values(buffer.value, last_value, buffer, final_value)
         reward = grouped_rewards(self.net.spec, buffer)
+        if config.reward_clip is not None:
+            reward = reward.clamp(-config.reward_clip, config.reward_clip)
+        outputs = kl = None
+        if self.reference is not None:
+            outputs = self.reference.outputs(buffer)
+            kl = self._distance(buffer, outputs)
+            reward = reward.clone()
+            reward[..., 0] -= config.reference_coef * kl
         done = buffer.terminated | buffer.truncated
         advantage = gae(reward, buffer.value, following, done, self.gamma, config.gae_lambda)
         returns = advantage + buffer.value
         if config.normalise_value:
             self.net.update_value_scale(returns)
-        total = advantage.sum(-1)
+        total, scale = advantage.sum(-1), 1.0
         if config.normalise_advantage:
+            scale = float(total.std(unbiased=False)) if self.reference is not None else 1.0
             total = losses.normalised(total)
-        return Batch(buffer, total, returns, recurrent=self.net.memory is not None)
+        return Batch(
+            buffer,
+            total,
+            returns,
+            recurrent=self.net.memory is not None,
+            reference=outputs,
+            reference_kl=kl,
+            advantage_scale=max(scale, 1e-8),
+        )
 
-    def loss(self, batch: Minibatch, entropy_coef: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, batch: Minibatch, entropy_coef: float, reference_coef: float = 0.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a minibatch and its parts, all scalars."""
         config = self.config
         dist, value = self.net.sequence(batch.obs, batch.start_state, batch.episode_start)
@@ -197,6 +231,10 @@ class PPOLearner:
         value_mean = (value_each.mean(0) * self.value_weights).sum()
         entropy_mean = entropy.mean()
         loss = policy + config.value_coef * value_mean - entropy_coef * entropy_mean
+        reference_kl = None
+        if self.reference is not None and batch.reference is not None:
+            reference_kl = self.reference.kl(dist, batch.reference).mean()
+            loss = loss + reference_coef * reference_kl
         with torch.no_grad():
             old = batch.log_prob
             parts = {
@@ -206,16 +244,21 @@ class PPOLearner:
                 "approx_kl": losses.approx_kl(log_prob, old),
                 "clip_fraction": losses.clip_fraction(log_prob, old, config.clip),
             }
+            if reference_kl is not None:
+                parts["reference_kl"] = reference_kl.detach()
         return loss, parts
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that learning depends on: weights, optimiser, generator, counters."""
-        return {
+        state: dict[str, Any] = {
             "net": dict(self.net.state_dict()),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "updates": self.updates,
         }
+        if self.reference is not None:
+            state["reference"] = self.reference.state_dict()
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned; learning goes on bit for bit."""
@@ -223,6 +266,15 @@ class PPOLearner:
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"].cpu())
         self.updates = int(state["updates"])
+        if self.reference is not None:
+            self.reference.load_state_dict(state["reference"])
+
+    @torch.no_grad()
+    def _distance(self, buffer: RolloutBuffer, outputs: Tensor) -> Tensor:
+        """Return the exact KL to the reference at every step `[T, L]`, before learning."""
+        assert self.reference is not None
+        dist, _ = self.net.sequence(buffer.obs, buffer.start_state, buffer.episode_start)
+        return self.reference.kl(dist, outputs.flatten(0, 1)).unflatten(0, outputs.shape[:2])
 
     def _num_threads(self) -> int:
         """Return 1 where there is little to share, or a GPU does the work."""
@@ -237,17 +289,21 @@ class PPOLearner:
         """Go over the batch `epochs` times; return the figures of each minibatch."""
         config = self.config
         limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
+        # The advantages were scaled; the other half of the same gradient is scaled alike.
+        reference_coef = config.reference_coef / batch.advantage_scale
         figures: list[Mapping[str, Tensor | float]] = []
         for _ in range(config.epochs):
             for minibatch in batch.minibatches(config.minibatch_size, self.generator):
-                parts = self._gradient(minibatch, entropy_coef)
+                parts = self._gradient(minibatch, entropy_coef, reference_coef)
                 figures.append(parts)
                 if config.target_kl is not None and float(parts["approx_kl"]) > limit:
                     return figures
                 self.optimiser.step()
         return figures
 
-    def _gradient(self, minibatch: Minibatch, entropy_coef: float) -> dict[str, Tensor | float]:
+    def _gradient(
+        self, minibatch: Minibatch, entropy_coef: float, reference_coef: float = 0.0
+    ) -> dict[str, Tensor | float]:
         """Set the clipped gradients of a minibatch's loss; return its parts and their norm."""
         config = self.config
         limit = math.inf if config.max_grad_norm is None else config.max_grad_norm
@@ -264,7 +320,9 @@ class PPOLearner:
             )
             parts["grad_norm"] = self.explicit.clip_norm(limit)
         else:
-            parts |= self.sharded.fill(minibatch, lambda part: self.loss(part, entropy_coef))
+            parts |= self.sharded.fill(
+                minibatch, lambda part: self.loss(part, entropy_coef, reference_coef)
+            )
             norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
             parts["grad_norm"] = norm.detach()
         # A loss that is not finite has a gradient that is not; one look covers both.
@@ -301,6 +359,8 @@ class PPOLearner:
         metrics["loss/explained_variance"] = float(
             losses.explained_variance(batch.buffer.value.sum(-1), batch.returns.sum(-1))
         )
+        if batch.reference_kl is not None:
+            metrics["rollout/reference_kl"] = float(batch.reference_kl.mean())
         metrics["loss/learning_rate"] = rate
         metrics["loss/entropy_coef"] = entropy_coef
         metrics["loss/minibatches"] = float(len(figures))
