@@ -17,7 +17,7 @@ from simrl.preferences.losses import bradley_terry, bradley_terry_slope
 from simrl.preferences.minibatch import Minibatch
 from simrl.preferences.reward_model import RewardEnsemble
 
-CHUNK_FLOATS = 65_536
+CHUNK_FLOATS = 131_072
 """Floats of one layer's output, over all members, that are held at a time."""
 
 WORK = 65_536
@@ -77,16 +77,16 @@ class PlainGradient:
         steps = batch.x.shape[0] // (2 * size)
         pairs = max(1, CHUNK_FLOATS // (self.widest * 2 * steps))
         x = batch.x.view(2, size, steps, -1)
-        total, logits = batch.x.new_zeros(()), []
+        logits = []
         for start in range(0, size, pairs):
             part = slice(start, start + pairs)
             mask = None if batch.mask is None else batch.mask.view(2, size, steps)[:, part]
             absorbed = None if batch.absorbed is None else batch.absorbed.view(2, size)[:, part]
             label, weight = batch.label[part], batch.weight[:, part]
             logit = self._part(x[:, part], mask, absorbed, label, weight, noise)
-            total += (bradley_terry(logit, label, noise) * weight).sum()
             logits.append(logit)
-        return total, torch.cat(logits, 1)
+        logit = torch.cat(logits, 1)
+        return (bradley_terry(logit, batch.label, noise) * batch.weight).sum(), logit
 
     def _part(
         self,
@@ -144,7 +144,8 @@ class PlainGradient:
             grad = weight * grad if index == len(self.weights) - 1 else torch.bmm(weight, grad)
             grad = self.through(grad, inputs)
         flat = grad.view(-1, grad.shape[-1])
-        self.weight_grads[0].view(-1, rows.shape[-1]).addmm_(flat, rows)
+        # Of the two ways to write this product of a wide and a narrow matrix, one is 5 times faster.
+        self.weight_grads[0].view(-1, rows.shape[-1]).add_(torch.mm(rows.t(), flat.t()).t())
         self.bias_grads[0] += grad.sum(-1, keepdim=True)
 
 
