@@ -2,6 +2,8 @@
 
     while there is time:  buffer = engine.collect(...); metrics = learner.update(buffer)
 
+Between the two, a learned reward may take the place of the environment's (`Relabel`).
+
 Whatever else happens (a league that freezes opponents, evaluation games, a display) is a hook.
 """
 
@@ -16,6 +18,7 @@ from typing import Any, Protocol
 from simrl.learn.checkpoint import Checkpoints
 from simrl.learn.metrics import MetricsWriter
 from simrl.learn.ppo import PPOLearner
+from simrl.rollout.buffer import RolloutBuffer
 from simrl.rollout.engine import RolloutEngine
 
 logger = logging.getLogger(__name__)
@@ -70,6 +73,17 @@ class Hook(Protocol):
         ...
 
 
+class Relabel(Protocol):
+    """Change the rewards of a batch before the learner sees it."""
+
+    def __call__(self, buffer: RolloutBuffer) -> Mapping[str, float] | None:
+        """Change `buffer.reward` (and `buffer.reward_terms`) in place; return figures to log.
+
+        None says that there is no reward yet: nothing is learned from this batch.
+        """
+        ...
+
+
 class Stateful(Protocol):
     """Whatever a checkpoint must hold."""
 
@@ -95,6 +109,7 @@ class TrainingLoop:
         hooks: Sequence[Hook] = (),
         writer: MetricsWriter | None = None,
         checkpoints: Checkpoints | None = None,
+        relabel: Relabel | None = None,
     ) -> None:
         self.engine = engine
         self.learner = learner
@@ -108,6 +123,7 @@ class TrainingLoop:
         self.hooks = list(hooks)
         self.writer = writer
         self.checkpoints = checkpoints
+        self.relabel = relabel
         self.progress = Progress()
         self._saved_seconds = 0.0
 
@@ -135,7 +151,12 @@ class TrainingLoop:
         before = self.engine.timing.env_s, self.engine.timing.act_s
         buffer = self.engine.collect(self.config.unroll)
         collected = time.perf_counter()
-        metrics = dict(self.learner.update(buffer, self.fraction_done))
+        relabelled = {} if self.relabel is None else self.relabel(buffer)
+        rewarded = time.perf_counter()
+        metrics: dict[str, float] = {}
+        if relabelled is not None:
+            metrics |= relabelled
+            metrics |= self.learner.update(buffer, self.fraction_done)
         learned = time.perf_counter()
         num_steps = buffer.num_steps
         self.progress.updates += 1
@@ -146,11 +167,13 @@ class TrainingLoop:
             "time/steps_per_s": num_steps / total,
             "time/env_share": (self.engine.timing.env_s - before[0]) / total,
             "time/act_share": (self.engine.timing.act_s - before[1]) / total,
-            "time/learn_share": (learned - collected) / total,
+            "time/learn_share": (learned - rewarded) / total,
             "time/minutes": self.progress.seconds / 60.0,
             "time/updates": self.progress.updates,
             "time/fraction_done": self.fraction_done,
         }
+        if self.relabel is not None:
+            metrics["time/relabel_share"] = (rewarded - collected) / total
         for hook in self.hooks:
             metrics |= hook.after_update(self.progress, metrics)
         if self.writer is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,6 +142,23 @@ class TrajectoryRecorder(Observer):
                 **columns,
             )
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the steps that have not been handed over yet, between two steps of the engine."""
+        return {
+            "snapshot": torch.from_numpy(self._snapshot.copy()),
+            "steps": [
+                {name: torch.from_numpy(value) for name, value in step.items()}
+                for step in self._steps
+            ],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the recording that `state_dict` was taken of."""
+        self._snapshot = state["snapshot"].numpy()
+        self._steps = [
+            {name: value.numpy() for name, value in step.items()} for step in state["steps"]
+        ]
 
     def _copy(self, value: Tensor) -> np.ndarray:
         return value.index_select(0, self._rows).cpu().numpy()
