@@ -16,6 +16,7 @@ from simrl.preferences.losses import bradley_terry, check_noise
 from simrl.preferences.minibatch import Minibatch, Pairs
 from simrl.preferences.reward_gradient import PlainGradient
 from simrl.preferences.reward_model import RewardEnsemble
+from simrl.preferences.scores import ranked
 from simrl.preferences.segment import SegmentBatch
 from simrl.rollout.observers import NonFiniteError
 from simrl.rollout.threads import torch_threads
@@ -187,8 +188,8 @@ class RewardTrainer:
                 self._raise(batch)
             self.optimiser.step()
             total += value * len(index)
-            ranked, right = _ranked(logit.mean(0), batch.label)
-            hits, decided = hits + right, decided + ranked
+            clear, right = ranked(logit.mean(0), batch.label)
+            hits, decided = hits + right, decided + clear
         members = self.ensemble.config.members
         return {
             "loss": total / pairs.size / members,
@@ -208,7 +209,7 @@ class RewardTrainer:
         device = self.flat.device
         first, second, label = held.first.to(device), held.second.to(device), held.label.to(device)
         logit = self.ensemble.logits(first, second).mean(0)
-        decided, right = _ranked(logit, label)
+        decided, right = ranked(logit, label)
         return {
             "held_out_accuracy": right / decided if decided else math.nan,
             "held_out_nll": float(bradley_terry(logit, label).mean()),
@@ -224,13 +225,6 @@ class RewardTrainer:
             f"reward model, fit {self.fits}: the loss is not finite; not finite are "
             f"{', '.join(bad) or 'only the returns'}"
         )
-
-
-def _ranked(logit: Tensor, label: Tensor) -> tuple[int, int]:
-    """Count the pairs that are no tie, and those of them that are ranked as labelled."""
-    decided = label != 0.5
-    right = ((logit > 0) == (label > 0.5)) & (logit != 0) & decided
-    return int(decided.sum()), int(right.sum())
 
 
 def _flatten(ensemble: RewardEnsemble) -> tuple[nn.Parameter, Tensor]:
