@@ -7,8 +7,9 @@ that have come in teach the reward model; the model's reward replaces that of th
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from simrl.core.env import VecEnv
 from simrl.core.seeding import torch_generator
 from simrl.preferences.dataset import PreferenceData, is_held_out
 from simrl.preferences.pool import SegmentPool
-from simrl.preferences.questions import AnswerSource
+from simrl.preferences.questions import AnswerSource, Recording
 from simrl.preferences.relabel import RelabelByReward
 from simrl.preferences.reward_model import RewardEnsemble
 from simrl.preferences.reward_training import RewardTrainer
@@ -69,7 +70,7 @@ class QueryConfig:
     open: int = 20
     """Questions that may wait for people at a time, after the first round."""
     wait: int = 0
-    """Answers without which nothing is learned: training then waits for people."""
+    """Answers without which nothing is learned."""
     held_out: float = 0.0
     """Share of the trajectories that is kept from the reward model to judge it by."""
 
@@ -117,6 +118,7 @@ class PreferenceLoop:
         pool: Newest segments of play.
         data: All answers that compare two segments.
         fraction: How much of the run is behind us, 0 to 1; whoever owns the run sets it.
+        judged: Seats whose play is asked about `[N, A]` bool; None for all of them.
     """
 
     def __init__(
@@ -128,9 +130,6 @@ class PreferenceLoop:
         config: QueryConfig | None = None,
         *,
         seed: int,
-        seats: Sequence[int] | None = None,
-        on_recording: Callable[[Trajectory, Origins, Tensor], None] | None = None,
-        on_wait: Callable[[PreferenceLoop], bool] | None = None,
     ) -> None:
         """Learn the reward of `trainer`'s ensemble from the answers of `source`.
 
@@ -141,10 +140,6 @@ class PreferenceLoop:
             source: Who answers.
             config: What is asked.
             seed: Makes the choice of questions.
-            seats: Agents whose play is judged; default all.
-            on_recording: Told each recording, where its segments lie and their ids in the pool.
-            on_wait: Called while there are fewer answers than `config.wait`; sleeps a little and
-                returns whether to go on waiting.
         """
         self.config = config or QueryConfig()
         self.trainer, self.relabel, self.source = trainer, relabel, source
@@ -156,7 +151,7 @@ class PreferenceLoop:
         self.pool = SegmentPool(self.config.pool)
         self.data = PreferenceData()
         self.fraction: Callable[[], float] = lambda: 0.0
-        self._seats, self._on_recording, self._on_wait = seats, on_recording, on_wait
+        self.judged: Tensor | None = None
         self._generator = torch_generator(seed, "queries")
         self._open_episodes = np.full(rows, -1, np.int64)
         self._next_episode = 0
@@ -174,8 +169,6 @@ class PreferenceLoop:
         while self._due() and self.ask():
             self.learn()
         self.learn()
-        while self._waits():
-            self.learn()
         if not self.ready:
             return None
         return {**self.figures(), **self._figures, **self.relabel(buffer)}
@@ -197,6 +190,11 @@ class PreferenceLoop:
         self._remember(first[index], second[index])
         self.source.ask(first[index], second[index], self.pool)
         return True
+
+    @property
+    def waits(self) -> bool:
+        """Whether questions were asked, but too few are answered to learn a reward yet."""
+        return self.source.asked > 0 and len(self.data) < self.config.wait
 
     def learn(self) -> bool:
         """Take in what has been answered; fit the reward model if that is enough; say whether."""
@@ -270,18 +268,19 @@ class PreferenceLoop:
         segments, origins = cut_segments(
             trajectory,
             self.config.segment,
-            seats=self._seats,
             first_episode=self._next_episode,
             open_episodes=self._open_episodes,
         )
         self._open_episodes = origins.open_episodes
         self._next_episode = origins.next_episode
+        if self.judged is not None:
+            rows = torch.from_numpy(trajectory.rows[origins.row])
+            keep = self.judged[rows, torch.from_numpy(origins.seat)]
+            segments, origins = segments.select(keep), _kept(origins, keep.numpy())
         if not len(segments):
             return
         ids = self.pool.add(segments)
-        if self._on_recording is not None:
-            self._on_recording(trajectory, origins, ids)
-        self.source.observe(ids[ids >= self.pool.oldest], self.pool)
+        self.source.observe(Recording(trajectory, origins, segments, ids))
 
     def _round(self) -> int:
         """Return how many questions the next round has."""
@@ -296,12 +295,6 @@ class PreferenceLoop:
             return False
         return self.config.due(self.fraction()) - self.source.asked >= size
 
-    def _waits(self) -> bool:
-        """Wait a little for people, if that is wanted; tell whether to look again."""
-        if len(self.data) >= self.config.wait or self._on_wait is None or not self.source.asked:
-            return False
-        return self._on_wait(self)
-
     def _pairs(self, count: int) -> tuple[Tensor, Tensor]:
         """Draw up to `count` pairs of different segments, by their ids.
 
@@ -310,7 +303,7 @@ class PreferenceLoop:
         ids = self.source.candidates(self.pool, 2 * count + 2, self._generator)
         sides = [ids]
         if self.config.held_out > 0 and len(ids):
-            episodes = self.pool.get(ids).episode
+            episodes = self.source.episodes(ids, self.pool)
             held = is_held_out(episodes, self.config.held_out, self.seed)
             sides = [ids[~held], ids[held]]
         pairs = [side[: len(side) // 2 * 2].view(2, -1) for side in sides]
@@ -338,6 +331,13 @@ class PreferenceLoop:
         features = _pair_features(self.pool.get(first), self.pool.get(second))
         known = [self._asked_features] if len(self._asked_features) else []
         self._asked_features = torch.cat([*known, features])
+
+
+def _kept(origins: Origins, keep: np.ndarray) -> Origins:
+    """Return where the segments `keep` `[M]` bool lie."""
+    return dataclasses.replace(
+        origins, row=origins.row[keep], t=origins.t[keep], seat=origins.seat[keep]
+    )
 
 
 @torch.no_grad()

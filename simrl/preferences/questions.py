@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from simrl.preferences.pool import SegmentPool
-from simrl.preferences.segment import SegmentBatch
+from simrl.preferences.segment import Origins, SegmentBatch
 from simrl.preferences.teachers import ScriptedTeacher
+from simrl.rollout.recorder import Trajectory
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,20 @@ class News:
     """Keys of answers that were taken back or changed `[K]` int64; None if there are none."""
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Hold one recorded stretch of play and the segments that were cut from it."""
+
+    trajectory: Trajectory
+    """What was recorded."""
+    origins: Origins
+    """Where each segment starts in it."""
+    segments: SegmentBatch
+    """The segments `[M]`."""
+    ids: Tensor
+    """Their ids in the pool `[M]` int64, ascending without gaps."""
+
+
 class AnswerSource(Protocol):
     """Take questions about pairs of segments and hand out the answers as they come."""
 
@@ -56,12 +71,16 @@ class AnswerSource(Protocol):
         """Questions that still wait for an answer."""
         ...
 
-    def observe(self, ids: Tensor, pool: SegmentPool) -> None:
-        """See the newest segments `[M]`, by their ids in the pool."""
+    def observe(self, recording: Recording) -> None:
+        """See what was played, just after it went into the pool."""
         ...
 
     def candidates(self, pool: SegmentPool, count: int, generator: torch.Generator) -> Tensor:
         """Return ids `[K]` of up to `count` segments that questions can be asked about."""
+        ...
+
+    def episodes(self, ids: Tensor, pool: SegmentPool) -> Tensor:
+        """Return the episode numbers `[M]` that segments of these ids will have in answers."""
         ...
 
     def ask(self, first: Tensor, second: Tensor, pool: SegmentPool) -> None:
@@ -103,13 +122,17 @@ class ScriptedAnswers:
         """Nothing ever waits."""
         return 0
 
-    def observe(self, ids: Tensor, pool: SegmentPool) -> None:
+    def observe(self, recording: Recording) -> None:
         """Let the teacher learn what a typical segment is worth."""
-        self.teacher.observe(pool.get(ids))
+        self.teacher.observe(recording.segments)
 
     def candidates(self, pool: SegmentPool, count: int, generator: torch.Generator) -> Tensor:
         """Return any segments of the pool."""
         return pool.sample(count, generator)
+
+    def episodes(self, ids: Tensor, pool: SegmentPool) -> Tensor:
+        """Return the numbers that the pool knows the segments' episodes by."""
+        return pool.get(ids).episode
 
     def ask(self, first: Tensor, second: Tensor, pool: SegmentPool) -> None:
         """Get the teacher's labels; `poll` hands them out."""

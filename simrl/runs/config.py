@@ -24,6 +24,9 @@ T = TypeVar("T")
 CONFIG_FILE = "config.yaml"
 """Name of the config in a run's folder; a folder that has one is a run."""
 
+PREFERENCES_FILE = "preferences.yaml"
+"""Name of the file beside it that says how a run learns its reward, if it does."""
+
 
 @dataclass(frozen=True)
 class EvalConfig:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from torch import Tensor
 
 from simrl.core.plugins import (
@@ -21,8 +22,9 @@ from simrl.core.spec import EnvSpec
 from simrl.learn.checkpoint import Checkpoints
 from simrl.learn.policy import NetworkPolicy
 from simrl.nn.actor_critic import ActorCritic
+from simrl.preferences.relabel import RelabelConfig, relabelled_spec
 from simrl.rollout.random import RandomPolicy
-from simrl.runs.config import is_run, run_config
+from simrl.runs.config import PREFERENCES_FILE, from_dict, is_run, run_config
 from simrl.runs.options import parse_options
 
 
@@ -60,13 +62,25 @@ def load_run_policy(folder: Path | str, which: str = "") -> NetworkPolicy:
     config = run_config(folder)
     plugin = env_plugin(config.env)
     spec = plugin.make(make_config(plugin.config, config.env_options, config.env), 1).spec
-    net = ActorCritic(spec, config.net)
+    net = ActorCritic(_learned_spec(folder, spec), config.net)
     try:
         net.load_state_dict(run_weights(folder, which))
     except RuntimeError as error:
         raise ValueError(f"the weights of {folder} do not fit its config: {error}") from error
     net.eval()
     return NetworkPolicy(net)
+
+
+def _learned_spec(folder: Path | str, spec: EnvSpec) -> EnvSpec:
+    """Return the spec that a run's network was built from: a learned reward has its own groups."""
+    path = Path(folder) / PREFERENCES_FILE
+    if not path.is_file():
+        return spec
+    try:
+        relabel = yaml.safe_load(path.read_text())["relabel"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    return relabelled_spec(spec, from_dict(RelabelConfig, relabel, str(path)))
 
 
 def run_weights(folder: Path | str, which: str = "") -> Mapping[str, Tensor]:

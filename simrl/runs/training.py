@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,13 +14,14 @@ from simrl.core.plugins import env_plugin, make_env, make_scripted
 from simrl.core.policy import Policy
 from simrl.core.seeding import child_seed
 from simrl.learn.checkpoint import Checkpoints
-from simrl.learn.loop import Progress, TrainingLoop
+from simrl.learn.loop import Progress, Relabel, Stateful, TrainingLoop
 from simrl.learn.metrics import MetricsWriter
 from simrl.learn.policy import NetworkPolicy
 from simrl.learn.ppo import PPOLearner
 from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.engine import RolloutEngine
 from simrl.rollout.npz import write_npz
+from simrl.rollout.observer import Observer
 from simrl.rollout.observers import EpisodeStats, NanGuard
 from simrl.rollout.seating import Seating
 from simrl.runs.config import CONFIG_FILE, TrainConfig, is_run, run_config, save_config
@@ -53,16 +54,33 @@ class Run:
     """Where everything is written; None keeps it in memory."""
 
 
-def build_run(config: TrainConfig, folder: Path | str | None = None) -> Run:
+@dataclass
+class Additions:
+    """Hold what a run has beside the parts of plain training."""
+
+    env: VecEnv | None = None
+    """The environments, if the config's are not to be used as they are."""
+    observers: Sequence[Observer] = ()
+    """More observers of the engine."""
+    parts: Mapping[str, Stateful] = field(default_factory=dict)
+    """More parts of the checkpoint."""
+    relabel: Relabel | None = None
+    """What changes the rewards of a batch."""
+
+
+def build_run(
+    config: TrainConfig, folder: Path | str | None = None, additions: Additions | None = None
+) -> Run:
     """Build everything that a config asks for, without training yet.
 
     With a `folder`, the config, metrics, evaluations and checkpoints are written there.  ValueError
     names any unknown environment, option, opponent or field.
     """
+    more = additions or Additions()
     folder = None if folder is None else Path(folder)
     if torch.device(config.device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"the device is {config.device}, but torch finds no CUDA device here")
-    env = make_env(config.env, config.num_envs, **config.env_options)
+    env = more.env or make_env(config.env, config.num_envs, **config.env_options)
     for name in config.evaluation.opponents:
         named_policy(name, env.spec, config.env_options)  # a name that is wrong is told now
     net = make_net(config, env)
@@ -74,7 +92,7 @@ def build_run(config: TrainConfig, folder: Path | str | None = None) -> Run:
         league.seating if league else Seating.self_play(env, policy, name=LEARNER),
         seed=child_seed(config.seed, "engine"),
         matchmaker=league,
-        observers=[stats, NanGuard(folder), *([league] if league else [])],
+        observers=[stats, NanGuard(folder), *([league] if league else []), *more.observers],
         device=config.device,
     )
     evaluation = EvaluationHook(config, NetworkPolicy(net, values=False), folder)
@@ -91,24 +109,30 @@ def build_run(config: TrainConfig, folder: Path | str | None = None) -> Run:
             "evaluation": evaluation,
             "stats": stats,
             **({"league": league} if league else {}),
+            **more.parts,
         },
         hooks=[StatsHook(stats), *([LeagueHook(league, net)] if league else []), evaluation],
         checkpoints=Checkpoints(folder / "checkpoints", config.loop.keep_checkpoints)
         if folder
         else None,
+        relabel=more.relabel,
     )
     evaluation.on_best = loop.save_best
     return Run(config, env, policy, loop, evaluation, league, folder)
 
 
-def start_run(config: TrainConfig, folder: Path | str) -> Run:
+Builder = Callable[[TrainConfig, Path], Run]
+"""Builds a run in a folder; `build_run` for plain training."""
+
+
+def start_run(config: TrainConfig, folder: Path | str, build: Builder = build_run) -> Run:
     """Build a run in a new folder; ValueError if the folder holds a run already."""
     folder = Path(folder)
     if is_run(folder):
         raise ValueError(
             f"{folder} holds a run already; continue it with --resume {folder}, or choose another"
         )
-    run = build_run(config, folder)
+    run = build(config, folder)
     save_config(config, folder / CONFIG_FILE)
     save_machine(folder)
     _open_writer(run)
@@ -117,14 +141,16 @@ def start_run(config: TrainConfig, folder: Path | str) -> Run:
     return run
 
 
-def resume_run(folder: Path | str, config: TrainConfig | None = None) -> Run:
+def resume_run(
+    folder: Path | str, config: TrainConfig | None = None, build: Builder = build_run
+) -> Run:
     """Continue a run from its newest whole checkpoint, bit for bit.
 
     `config` replaces the saved one, to train longer.  ValueError if the folder is no run or holds
     no whole checkpoint.
     """
     folder = Path(folder)
-    run = build_run(config or run_config(folder), folder)
+    run = build(config or run_config(folder), folder)
     if run.loop.checkpoints is None or not run.loop.checkpoints.steps():
         raise ValueError(f"{folder} holds no checkpoint; start it anew in another folder")
     step, state = run.loop.checkpoints.load_newest()

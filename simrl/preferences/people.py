@@ -1,0 +1,205 @@
+"""Ask people: segments become clips, pairs become questions in a store, answers come whenever."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from simrl.preferences.clips.cut import ClipSource, cut_clip
+from simrl.preferences.clips.library import ClipLibrary, episode_number
+from simrl.preferences.pool import SegmentPool
+from simrl.preferences.questions import Answered, News, Recording
+from simrl.preferences.store import Answer, LabelStore, NewQuestion, clip_provenance
+
+LABELS = {"first": 1.0, "second": 0.0, "tie": 0.5}
+"""Probability that the first clip is better, by the choice; "incomparable" says nothing."""
+
+
+class PeopleAnswers:
+    """Turn pairs of segments into questions of a label store, and its answers into labels.
+
+    Only play of the newest recordings can be asked about, since a clip needs the simulator's state.
+    The store is the truth about questions and answers: a run that is killed loses none.
+
+    Attributes:
+        policies: Name of who sits at each seat of a row now; whoever owns the engine sets it.
+        submit: Told the ids of new clips, to have them drawn.
+    """
+
+    def __init__(
+        self,
+        store: LabelStore,
+        library: ClipLibrary,
+        clips: ClipSource,
+        *,
+        segment: int,
+        batch: str,
+        prompt: str = "",
+        overlap: int = 1,
+        recordings: int = 4,
+        poll_seconds: float = 1.0,
+    ) -> None:
+        """Ask through `store` about clips in `library`.
+
+        Args:
+            store: Questions and answers.
+            library: Where the clips go.
+            clips: What is the same for all clips of this run.
+            segment: Steps of a segment.
+            batch: Name of this run's questions in the store.
+            prompt: What the page says above the clips; empty: its own words.
+            overlap: People who are asked each question.
+            recordings: Newest recordings whose play can be asked about.
+            poll_seconds: Time between two looks into the store [s].
+        """
+        self.store, self.library, self.clips = store, library, clips
+        self.segment, self.batch, self.prompt = segment, batch, prompt
+        self.overlap, self.poll_seconds = overlap, poll_seconds
+        self.policies: Callable[[int], Sequence[str]] = lambda row: (
+            ("policy",) * (clips.spec.num_agents)
+        )
+        self.submit: Callable[[Sequence[str]], object] = lambda ids: None
+        self._recordings: deque[Recording] = deque(maxlen=recordings)
+        self._change = 0
+        self._standing: set[int] = set()
+        self._looked = float("-inf")
+        self._questions = {question.id for question in self._of_this_run()}
+        self._waiting = {q.id for q in self._of_this_run("open")}
+
+    @property
+    def asked(self) -> int:
+        """Questions that were ever asked in this run."""
+        return len(self._questions)
+
+    @property
+    def answered(self) -> int:
+        """Answers that stand and say which clip is better, or that both are alike."""
+        return len(self._standing)
+
+    @property
+    def open(self) -> int:
+        """Questions that wait for people, as of the last look."""
+        return len(self._waiting)
+
+    def observe(self, recording: Recording) -> None:
+        """Keep what was played, so that clips can be cut from it."""
+        self._recordings.append(recording)
+
+    def candidates(self, pool: SegmentPool, count: int, generator: torch.Generator) -> Tensor:
+        """Return the ids of up to `count` segments of the newest recordings."""
+        ids = torch.cat([torch.zeros(0, dtype=torch.int64), *(r.ids for r in self._recordings)])
+        ids = ids[ids >= pool.oldest]
+        return ids[torch.randperm(len(ids), generator=generator)[:count]]
+
+    def episodes(self, ids: Tensor, pool: SegmentPool) -> Tensor:
+        """Return the numbers that the library makes of the episodes' names."""
+        names = [self._episode(*self._find(segment)) for segment in ids.tolist()]
+        return torch.tensor([episode_number(name) for name in names], dtype=torch.int64)
+
+    def ask(self, first: Tensor, second: Tensor, pool: SegmentPool) -> None:
+        """Cut the clips and put the questions into the store, all or none."""
+        pairs = [
+            (self._clip(int(one)), self._clip(int(two)))
+            for one, two in zip(first, second, strict=True)
+        ]
+        asked = self.store.add_questions(
+            [
+                NewQuestion(
+                    kind="compare",
+                    clips=pair,
+                    prompt=self.prompt,
+                    overlap=self.overlap,
+                    batch=self.batch,
+                    provenance=clip_provenance([self.library.meta(clip) for clip in pair]),
+                )
+                for pair in pairs
+            ]
+        )
+        self._questions |= set(asked)
+        self._waiting |= set(asked)
+        self.submit([clip for pair in pairs for clip in pair])
+
+    def poll(self) -> News:
+        """Return the answers that came, changed or were taken back; looks now and then only."""
+        if time.monotonic() - self._looked < self.poll_seconds:
+            return News()
+        self._looked = time.monotonic()
+        changes = self.store.answers(after=self._change, kind="compare")
+        if not changes:
+            return News()
+        self._change = max(answer.change for answer in changes)
+        self._waiting = {question.id for question in self._of_this_run("open")}
+        mine = [answer for answer in changes if answer.question in self._questions]
+        withdrawn = [answer.id for answer in mine if answer.id in self._standing]
+        said = [(answer, _label(answer)) for answer in mine]
+        new = [(answer, label) for answer, label in said if label is not None]
+        self._standing -= set(withdrawn)
+        self._standing |= {answer.id for answer, _ in new}
+        return News(
+            self._answered(new) if new else None,
+            torch.tensor(withdrawn, dtype=torch.int64) if withdrawn else None,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the store has been read; questions and answers are in the store."""
+        standing = torch.tensor(sorted(self._standing), dtype=torch.int64)
+        return {"change": self._change, "standing": standing}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on reading the store where `state_dict` was taken."""
+        self._change = int(state["change"])
+        self._standing = set(state["standing"].tolist())
+        self._looked = float("-inf")
+
+    def _of_this_run(self, state: str | None = None) -> list[Any]:
+        found = self.store.questions("compare", state)
+        return [question for question in found if question.batch == self.batch]
+
+    def _answered(self, answers: Sequence[tuple[Answer, float]]) -> Answered:
+        segments = [
+            self.library.segments([answer.clips[side] for answer, _ in answers], self.segment)
+            for side in (0, 1)
+        ]
+        return Answered(
+            segments[0],
+            segments[1],
+            torch.tensor([label for _, label in answers]),
+            torch.tensor([answer.id for answer, _ in answers], dtype=torch.int64),
+        )
+
+    def _find(self, segment: int) -> tuple[Recording, int]:
+        """Return the recording that holds a segment, and the segment's place in it."""
+        for recording in self._recordings:
+            place = segment - int(recording.ids[0])
+            if 0 <= place < len(recording.ids):
+                return recording, place
+        raise ValueError(f"segment {segment} is not in the newest recordings any more")
+
+    def _clip(self, segment: int) -> str:
+        """Cut a segment's clip and add it to the library."""
+        recording, place = self._find(segment)
+        trajectory, origins = recording.trajectory, recording.origins
+        row = int(origins.row[place])
+        clip = cut_clip(
+            trajectory,
+            row,
+            int(origins.t[place]),
+            int(recording.segments.length[place]),
+            int(origins.seat[place]),
+            source=self.clips,
+            policies=tuple(self.policies(int(trajectory.rows[row]))),
+            episode=self._episode(recording, place),
+        )
+        return self.library.add(clip)
+
+    def _episode(self, recording: Recording, place: int) -> str:
+        return f"{self.batch}/{int(recording.segments.episode[place])}"
+
+
+def _label(answer: Answer) -> float | None:
+    return None if answer.value is None else LABELS.get(str(answer.value["choice"]))

@@ -1,0 +1,248 @@
+"""Training runs whose reward is learned from preferences: config, presets, building, resuming.
+
+A run's folder is that of any training run (`simrl evaluate`, `watch` and `report` take it), and
+`preferences.yaml` beside `config.yaml` says how the reward is learned.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+import yaml
+from torch import Tensor
+
+from simrl.core.files import write_atomic
+from simrl.core.plugins import make_env
+from simrl.core.seeding import child_seed
+from simrl.core.spec import EnvSpec
+from simrl.learn.loop import LoopConfig
+from simrl.learn.ppo import PPOConfig
+from simrl.nn.actor_critic import ActorCritic, ActorCriticConfig
+from simrl.preferences.collect_loop import PreferenceLoop, QueryConfig
+from simrl.preferences.questions import AnswerSource, ScriptedAnswers
+from simrl.preferences.relabel import PREFERENCE, RelabelByReward, RelabelConfig, relabelled_env
+from simrl.preferences.reward_model import RewardEnsemble, RewardModelConfig
+from simrl.preferences.reward_training import RewardTrainer, RewardTrainerConfig
+from simrl.preferences.teachers import TEACHERS, ScriptedTeacher, teacher_config
+from simrl.runs.config import (
+    PREFERENCES_FILE,
+    EvalConfig,
+    TrainConfig,
+    from_dict,
+    run_config,
+    to_dict,
+)
+from simrl.runs.policies import run_weights
+from simrl.runs.training import Additions, Run, build_run, resume_run, start_run
+
+HUMAN = "human"
+"""Name of the teacher that stands for people at the labelling page."""
+
+
+@dataclass(frozen=True)
+class PreferenceConfig:
+    """Define a training run on a reward that is learned from preferences."""
+
+    train: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    """Environment, network, learner and length of the run."""
+    teacher: str = "oracle"
+    """Who answers: oracle, mistake, noisy, skip, myopic, equal, or human."""
+    terms: Mapping[str, float] = field(default_factory=dict)
+    """Weights of the environment's reward terms that a scripted teacher judges by; empty: the
+    task's own reward."""
+    queries: QueryConfig = field(default_factory=QueryConfig)
+    """What is asked, how much and when."""
+    relabel: RelabelConfig = field(default_factory=RelabelConfig)
+    """How the learned reward reaches the learner."""
+    model: RewardModelConfig = field(default_factory=RewardModelConfig)
+    """Networks of the reward model."""
+    fit: RewardTrainerConfig = field(default_factory=RewardTrainerConfig)
+    """How the reward model is fitted."""
+    init: str = ""
+    """Run whose trained network the policy starts from, such as runs/x or runs/x@best."""
+
+    def __post_init__(self) -> None:
+        """Check the teacher."""
+        if self.teacher not in (*TEACHERS, HUMAN):
+            raise ValueError(
+                f"unknown teacher {self.teacher!r}; the teachers are {', '.join(TEACHERS)}, {HUMAN}"
+            )
+
+
+@dataclass
+class PreferenceRun:
+    """Hold a training run and the loop that learns its reward."""
+
+    run: Run
+    """The training run; `run.loop.run()` trains."""
+    loop: PreferenceLoop
+    """Segments, questions, answers and reward model."""
+    config: PreferenceConfig
+    """What was asked for."""
+
+
+def build_preferences(config: PreferenceConfig, folder: Path | str | None = None) -> PreferenceRun:
+    """Build a run and the loop that learns its reward, without training yet.
+
+    ValueError names any unknown environment, option, term or field, or says that people need a
+    folder.
+    """
+    train = config.train
+    plain = make_env(train.env, train.num_envs, **train.env_options)
+    env = relabelled_env(plain, config.relabel)
+    ensemble = RewardEnsemble(plain.spec, config.model, seed=child_seed(train.seed, "reward"))
+    ensemble.to(train.device)
+    trainer = RewardTrainer(ensemble, config.fit, seed=child_seed(train.seed, "reward fit"))
+    gamma = train.ppo.group_gamma.get(PREFERENCE, train.ppo.gamma)
+    relabel = RelabelByReward(ensemble, env.spec, config.relabel, gamma=gamma)
+    loop = PreferenceLoop(
+        env,
+        trainer,
+        relabel,
+        _source(config, plain.spec),
+        config.queries,
+        seed=child_seed(train.seed, "preferences"),
+    )
+    additions = Additions(env, [loop.recorder], {"preferences": loop}, loop)
+    run = build_run(train, folder, additions)
+    loop.fraction = lambda: run.loop.fraction_done
+    loop.judged = run.loop.engine.seating.trains
+    if config.init:
+        start_from(run.policy.net, config.init)
+    return PreferenceRun(run, loop, config)
+
+
+def start_preferences(config: PreferenceConfig, folder: Path | str) -> PreferenceRun:
+    """Build a run in a new folder; ValueError if the folder holds a run already."""
+    built: list[PreferenceRun] = []
+
+    def build(train: TrainConfig, folder: Path) -> Run:
+        built.append(build_preferences(config, folder))
+        write_atomic(
+            folder / PREFERENCES_FILE, yaml.safe_dump(_own_fields(config), sort_keys=False)
+        )
+        return built[0].run
+
+    start_run(config.train, folder, build)
+    return built[0]
+
+
+def resume_preferences(folder: Path | str, train: TrainConfig | None = None) -> PreferenceRun:
+    """Continue a run from its newest whole checkpoint, bit for bit where a script answers.
+
+    `train` replaces the saved training config, to train longer.  ValueError if the folder is no run
+    that learns its reward, or holds no whole checkpoint.
+    """
+    config = preference_config(folder)
+    built: list[PreferenceRun] = []
+
+    def build(train: TrainConfig, folder: Path) -> Run:
+        # The weights come from the checkpoint; the run that they started from may be gone.
+        built.append(build_preferences(dataclasses.replace(config, train=train, init=""), folder))
+        return built[0].run
+
+    resume_run(folder, train, build)
+    return built[0]
+
+
+def preference_config(folder: Path | str) -> PreferenceConfig:
+    """Read the config of a run that learns its reward; ValueError if the folder is none."""
+    path = Path(folder) / PREFERENCES_FILE
+    train = run_config(folder)
+    if not path.is_file():
+        raise ValueError(f"{folder} does not learn its reward: it has no {PREFERENCES_FILE}")
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} is not a config: expected a mapping, got {type(data).__name__}")
+    return from_dict(PreferenceConfig, {**data, "train": to_dict(train)}, str(path))
+
+
+def start_from(net: ActorCritic, source: str) -> None:
+    """Load the network of a run, `RUN` or `RUN@which`, into `net`.
+
+    Where `net` has more value groups than the run had, the others start at the value 0.  ValueError
+    if it is no run, or its network has other parts.
+    """
+    folder, _, which = source.partition("@")
+    trained = run_config(folder).env
+    if trained != net.spec.id:
+        raise ValueError(f"{folder} was trained in {trained}, not in {net.spec.id}")
+    weights, own = dict(run_weights(folder, which)), net.state_dict()
+    for name in ("head.weight", "head.bias", "critic.head.weight", "critic.head.bias"):
+        if name in own and name in weights:
+            weights[name] = _grown(weights[name], own[name].shape, 0.0)
+    if "value_scale" in weights:
+        weights["value_mean"] = _grown(weights["value_mean"], own["value_mean"].shape, 0.0)
+        weights["value_scale"] = _grown(weights["value_scale"], own["value_scale"].shape, 1.0)
+        moments = [
+            _grown(row, own["value_mean"].shape, fill)
+            for row, fill in zip(weights["value_moments"], (0.0, 1.0), strict=True)
+        ]
+        weights["value_moments"] = torch.stack(moments)
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"the network of {source} does not fit this run's: {error}") from error
+
+
+def _grown(value: Tensor, shape: torch.Size, fill: float) -> Tensor:
+    """Append rows of `fill` until `value` has as many as `shape` says."""
+    missing = shape[0] - value.shape[0]
+    if missing <= 0:
+        return value
+    return torch.cat([value, value.new_full((missing, *value.shape[1:]), fill)])
+
+
+def _source(config: PreferenceConfig, spec: EnvSpec) -> AnswerSource:
+    constants = dataclasses.replace(teacher_config(config.teacher), terms=config.terms)
+    return ScriptedAnswers(ScriptedTeacher(constants, spec, seed=config.train.seed))
+
+
+def _own_fields(config: PreferenceConfig) -> dict[str, Any]:
+    return {name: value for name, value in to_dict(config).items() if name != "train"}
+
+
+def pendulum() -> PreferenceConfig:
+    """Swing up a pendulum by 400 comparisons."""
+    return PreferenceConfig(
+        train=TrainConfig(
+            env="pendulum",
+            num_envs=8,
+            net=ActorCriticConfig(hidden=(64, 64), activation="tanh", critic="separate"),
+            ppo=PPOConfig(
+                learning_rate=2e-3,
+                learning_rate_schedule="linear",
+                epochs=10,
+                minibatch_size=128,
+                gamma=0.9,
+                gae_lambda=0.95,
+                entropy_coef=0.0,
+                normalise_value=True,
+            ),
+            loop=LoopConfig(unroll=64, steps=100_000),
+            evaluation=EvalConfig(games=50, deterministic=True),
+        ),
+        queries=QueryConfig(labels=400, first=40, per_round=20, segment=50, recording=1),
+        model=RewardModelConfig(hidden=(64, 64)),
+        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=32),
+    )
+
+
+PRESETS: dict[str, Callable[[], PreferenceConfig]] = {"pendulum": pendulum}
+"""Every preset by the name that `simrl prefs train` takes."""
+
+
+def preset(name: str) -> PreferenceConfig:
+    """Return the config of a preset; ValueError lists the valid names."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
+    return PRESETS[name]()
