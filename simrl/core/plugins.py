@@ -50,7 +50,8 @@ class EnvPlugin:
     frames: Callable[..., Iterable[np.ndarray]] | None = None
     """Draw a replay, one `(height, width, 3)` uint8 image a step; a generator saves memory.
     `frames(replay)` draws the start and every step; if it also takes `every=n`, only each n-th of
-    those is drawn then, which videos of tasks with many steps a second ask for."""
+    those is drawn then, which videos of tasks with many steps a second ask for.  Where
+    `replay.seat` names an agent, it is marked or followed if the task has others."""
     listing: Callable[[], Mapping[str, list[str]]] | None = None
     """Name what else there is to choose from, such as {"heroes": [...]}."""
     controls: Callable[[Any], Controls] | None = None

@@ -34,6 +34,8 @@ class Replay:
     """Figures of each step `[T, A, ...]`: value, button_probs, ... NaN where a seat had none."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """Figures of the episode, as lists or numbers."""
+    seat: int = -1
+    """Agent that the viewer is to look at; -1 for nobody in particular."""
 
     def save(self, path: Path | str) -> None:
         """Write JSON lines: a header, then one line a step."""
@@ -47,6 +49,7 @@ class Replay:
             "metrics": dict(self.metrics),
             "extras": sorted(self.extras),
             "steps": len(self.actions),
+            "seat": self.seat,
         }
         lines = [json.dumps(header)]
         for t, action in enumerate(self.actions):
@@ -77,6 +80,7 @@ def load_replay(path: Path | str) -> Replay:
                 for name in header["extras"]
             },
             metrics=header["metrics"],
+            seat=header.get("seat", -1),
         )
     except (KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a whole replay: {error}") from error

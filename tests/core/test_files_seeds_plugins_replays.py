@@ -66,6 +66,7 @@ def _replay():
         policies=("random",),
         extras={"value": np.array([[0.123456789], [np.nan]], np.float32)},
         metrics={"count": 3},
+        seat=0,
     )
 
 
@@ -79,7 +80,9 @@ def test_replay_survives_a_round_trip(tmp_path):
     # Figures keep five significant digits; a figure that a seat did not have is NaN again.
     assert back.extras["value"][0, 0] == np.float32(0.12346)
     assert np.isnan(back.extras["value"][1, 0])
-    assert back.metrics == {"count": 3}
+    assert back.metrics == {"count": 3} and back.seat == 0
+    path.write_text(path.read_text().replace(', "seat": 0', ""))  # as older versions wrote it
+    assert load_replay(path).seat == -1
 
 
 @pytest.mark.parametrize(

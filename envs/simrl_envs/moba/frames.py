@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -88,19 +89,28 @@ def _check_ending(replay: Replay, timestep: TimeStep, steps: int) -> None:
         )
 
 
+WHOLE_SIZE: Final = (960, 400)
+FOLLOW_SIZE: Final = (560, 380)
+"""Size of pictures of the whole field, and of those that follow an agent [pixels]."""
+
+
 def frames(
-    replay: Replay, size: tuple[int, int] = (960, 400), *, team: int | None = None
+    replay: Replay, size: tuple[int, int] | None = None, *, team: int | None = None
 ) -> Iterator[np.ndarray]:
     """Draw a replay, one `(height, width, 3)` uint8 picture a decision.
 
+    Where the replay names a seat, the picture follows and marks that agent's hero.
+
     Args:
         replay: What to draw.
-        size: Width and height [pixels].
+        size: Width and height [pixels]; default: wide for the whole field, small to follow.
         team: Draw only what this team sees; None draws everything.
 
     Raises:
         ValueError: If the replay does not fit the game.
     """
     playback = play_back(replay)
+    seat = replay.seat if replay.seat >= 0 else None
+    size = size or (WHOLE_SIZE if seat is None else FOLLOW_SIZE)
     for game in playback.games:
-        yield render(game, playback.tables, size, team=team)
+        yield render(game, playback.tables, size, team=team, seat=seat)

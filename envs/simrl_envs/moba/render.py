@@ -7,7 +7,7 @@ size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,13 +18,21 @@ from simrl_envs.moba import palette as color
 from simrl_envs.moba import records as rec
 from simrl_envs.moba.canvas import Canvas
 from simrl_envs.moba.palette import rgb, rgba
-from simrl_envs.moba.render_parts import draw_hud, draw_labels, draw_units
+from simrl_envs.moba.render_parts import (
+    draw_hud,
+    draw_labels,
+    draw_map,
+    draw_ring,
+    draw_units,
+)
 from simrl_envs.moba.scene import seen_by, sight_radii
 from simrl_envs.moba.tables import Tables
 
 SUPERSAMPLE: Final = 2
 HUD_HEIGHT: Final = 56
 MIN_SIZE: Final = (320, 180)
+FOLLOW_WIDTH: Final = 44.0
+"""Metres of the field across a picture that follows a hero."""
 FOG_OPACITY: Final = 0.55
 FOG_GRAIN: Final = 2  # pixels of the picture per pixel of the fog mask
 
@@ -35,6 +43,7 @@ def render(
     size: tuple[int, int] = (960, 400),
     *,
     team: int | None = None,
+    seat: int | None = None,
 ) -> np.ndarray:
     """Draw a game as `(height, width, 3)` uint8.
 
@@ -43,17 +52,22 @@ def render(
         tables: The tables that it is played with.
         size: Width and height [pixels].
         team: Draw only what this team sees, the rest under fog; None draws everything.
+        seat: Follow and mark this agent's hero, with a small map; None draws the whole field.
 
     Raises:
-        ValueError: If the size is too small or there is no such team.
+        ValueError: If the size is too small or there is no such team or seat.
     """
+    if seat is not None and not 0 <= seat < len(game["heroes"]):
+        raise ValueError(f"seat must be below {len(game['heroes'])}, got {seat}")
     if team not in (None, rec.BLUE, rec.RED):
         raise ValueError(f"team must be {rec.BLUE} (blue), {rec.RED} (red) or None, got {team!r}")
     width, height = size
     if width < MIN_SIZE[0] or height < MIN_SIZE[1]:
         raise ValueError(f"a picture must be at least {MIN_SIZE} pixels, got {size}")
-    plan = _plan(tables, size)
     units = game["units"]
+    plan = _plan(tables, size, follow=seat is not None)
+    if seat is not None:
+        plan = _window(plan, size, (float(units[seat]["x"]), float(units[seat]["y"])))
     seen = seen_by(units, team)
     # Structures do not move: a team knows where the enemy's stand without seeing them.
     seen |= (units["alive"] != 0) & (units["kind"] >= rec.KIND_TOWER)
@@ -62,11 +76,15 @@ def render(
         image, ImageDraw.Draw(image, "RGBA"), plan.scale, SUPERSAMPLE, plan.center, plan.fonts
     )
     draw_units(canvas, game, tables, seen, team)
+    if seat is not None:
+        draw_ring(canvas, game, seen, seat)
     image = image.reduce(SUPERSAMPLE)
     if team is not None:
         _draw_fog(image, plan, units, sight_radii(tables), team)
     flat = Canvas(image, ImageDraw.Draw(image, "RGBA"), plan.scale, 1, plan.center, plan.fonts)
     draw_labels(flat, game, tables, seen)
+    if seat is not None:
+        draw_map(flat, game, tables, seen, seat)
     draw_hud(flat, game, tables, team, HUD_HEIGHT)
     return np.asarray(image)
 
@@ -76,7 +94,7 @@ class _Plan:
     """Hold what depends on map and size alone."""
 
     ground: Image.Image
-    """The empty field at the supersampled size."""
+    """The empty field at the supersampled size: the picture, or the whole field to cut it from."""
     scale: float
     """Pixels of the picture per metre."""
     center: tuple[float, float]
@@ -90,12 +108,40 @@ class _Plan:
 _PLANS: dict[tuple[Any, ...], _Plan] = {}
 
 
-def _plan(tables: Tables, size: tuple[int, int]) -> _Plan:
+def _plan(tables: Tables, size: tuple[int, int], *, follow: bool) -> _Plan:
     table = tables.record[0]
-    key = (size, tables.map_name, *_map_bytes(table))
+    key = (size, follow, tables.map_name, *_map_bytes(table))
     if key not in _PLANS:
-        _PLANS[key] = _make_plan(table, size)
+        _PLANS[key] = _make_close_plan(table, size) if follow else _make_plan(table, size)
     return _PLANS[key]
+
+
+def _make_close_plan(table: Any, size: tuple[int, int]) -> _Plan:
+    """Draw the whole field as large as a picture that follows a hero shows it."""
+    half_width, half_height = float(table["half_width"]), float(table["half_height"])
+    scale = max(size[0] / FOLLOW_WIDTH, size[0] / (2 * half_width))
+    width, height = round(2 * half_width * scale), round(2 * half_height * scale)
+    image = Image.new("RGB", (width * SUPERSAMPLE, height * SUPERSAMPLE), rgb(color.PANEL))
+    center = (width / 2, height / 2)
+    canvas = Canvas(image, ImageDraw.Draw(image, "RGBA"), scale, SUPERSAMPLE, center, _fonts())
+    _draw_ground(canvas, table, half_width, half_height)
+    return _Plan(image, scale, center, (0, 0, width, height), _fonts())
+
+
+def _window(plan: _Plan, size: tuple[int, int], place: tuple[float, float]) -> _Plan:
+    """Cut the picture around a place [m] out of the whole field; it stays within the field."""
+    wide, high = plan.box[2:]
+    room = (size[0], size[1] - HUD_HEIGHT)
+    middle = (plan.center[0] + place[0] * plan.scale, plan.center[1] - place[1] * plan.scale)
+    corner = tuple(
+        round((whole - side) / 2 if whole <= side else min(max(at - side / 2, 0), whole - side))
+        for at, side, whole in zip(middle, room, (wide, high), strict=True)
+    )
+    image = Image.new("RGB", (size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE), rgb(color.PANEL))
+    left, top = -corner[0], HUD_HEIGHT - corner[1]
+    image.paste(plan.ground, (left * SUPERSAMPLE, top * SUPERSAMPLE))
+    center = (plan.center[0] + left, plan.center[1] + top)
+    return replace(plan, ground=image, center=center, box=(0, HUD_HEIGHT, *size))
 
 
 def _map_bytes(table: Any) -> tuple[bytes, ...]:

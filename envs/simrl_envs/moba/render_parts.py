@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +39,8 @@ SHAPES: Final = {
 """Corners and size [pixels] by kind of unit; heroes are discs."""
 HERO_PIXELS: Final = 11.0
 DARK: Final = (10, 14, 18)
+MAP_WIDTH: Final = 168
+"""Width of the small map [pixels]."""
 
 
 def draw_units(
@@ -86,6 +89,36 @@ def draw_labels(canvas: Canvas, game: Any, tables: Tables, seen: np.ndarray) -> 
         canvas.text((x, y), short[int(hero["hero"])], DARK, 1)
         level = str(int(hero["level"]))
         canvas.text((x - 24, y - 19 - lift), level, rgb(color.TEXT), outline=DARK)
+
+
+def draw_ring(canvas: Canvas, game: Any, seen: np.ndarray, hero: int) -> None:
+    """Mark the hero that is to be looked at."""
+    places = hero_places(canvas, game, seen)
+    if hero in places:
+        canvas.dot(places[hero], HERO_PIXELS + 6, None, rgb(color.GOLD), 2.5)
+
+
+def draw_map(canvas: Canvas, game: Any, tables: Tables, seen: np.ndarray, hero: int) -> None:
+    """Draw a small map of the whole field into the lower right corner."""
+    table = tables.record[0]
+    half = (float(table["half_width"]), float(table["half_height"]))
+    scale = MAP_WIDTH / (2 * half[0])
+    width, height = canvas.image.size
+    middle = (width - MAP_WIDTH / 2 - 8, height - half[1] * scale - 8)
+    small = replace(canvas, scale=scale, center=middle)
+    small.rectangle((0, 0), *half, (*rgb(color.PANEL), 225))
+    for lane in range(int(table["num_lanes"])):
+        points = table["waypoints"][lane, : table["num_waypoints"][lane]].tolist()
+        small.path(points, 4.0, (*rgb(color.LANE), 255))
+    units = game["units"]
+    for unit in np.flatnonzero(seen)[::-1].tolist():
+        body = units[unit]
+        place = (float(body["x"]), float(body["y"]))
+        kind, tint = int(body["kind"]), rgb(color.TEAM[int(body["team"])])
+        if kind == rec.KIND_HERO:
+            small.dot(place, 4, tint, rgb(color.GOLD) if unit == hero else DARK, 1.5)
+        else:
+            small.dot(place, 3 if kind >= rec.KIND_TOWER else 1.2, tint)
 
 
 def hero_places(canvas: Canvas, game: Any, seen: np.ndarray) -> dict[int, Point]:

@@ -131,3 +131,54 @@ def test_enemies_on_one_spot_stand_apart(game, tables):
     # Discs of 11 pixels are drawn 20.9 pixels apart: 1.3 m to the left and to the right.
     assert is_near(pixel(image, -1.3, 9.1), palette.TEAM[0])
     assert is_near(pixel(image, 1.3, 9.1), palette.TEAM[1])
+
+
+SMALL = (560, 380)
+"""The picture that follows a hero: 44 m across 560 pixels."""
+
+
+def followed(image, dx, dy):
+    """The pixel so many metres from the middle of a picture that follows a hero."""
+    scale = 560 / 44
+    return image[round(56 + 324 / 2 - scale * dy), round(280 + scale * dx)].astype(int)
+
+
+def test_a_followed_hero_stands_in_the_middle_with_a_ring(game, tables):
+    game["units"][0]["x"], game["units"][0]["y"] = -10, 4
+    image = render(game, tables, SMALL, seat=0)
+    assert image.shape == (380, 560, 3)
+    assert is_near(followed(image, -0.7, 0), palette.TEAM[0])
+    ring = (11 + 6 - 1.2) / (560 / 44)  # its radius in metres, the middle of its line
+    assert is_near(followed(image, ring, 0), palette.GOLD)
+    assert is_near(followed(image, 0, -ring), palette.GOLD)
+    plain = render(game, tables)
+    assert not (np.abs(plain[56:].astype(int) - palette.rgb(palette.GOLD)).max(-1) < 12).any()
+
+
+def test_the_window_moves_with_the_hero_and_stays_in_the_field(game, tables):
+    units = game["units"]
+    units[0]["x"], units[0]["y"] = 0, 0
+    middle = render(game, tables, SMALL, seat=0)
+    units[0]["x"] = 2
+    moved = render(game, tables, SMALL, seat=0)
+    shift = round(2 * 560 / 44)
+    ground = slice(70, 300), slice(0, 150)  # without heroes and the small map
+    assert np.abs(moved[ground].astype(int) - middle[70:300, shift : 150 + shift]).mean() < 3
+    units[0]["x"], units[0]["y"] = -60, 20  # in the corner, half of the window would be outside
+    corner = render(game, tables, SMALL, seat=0)
+    # 60 - 22 m: the hero is drawn at the window's edge, and no panel colour fills the rest.
+    assert is_near(corner[60, 4].astype(int), palette.TEAM[0])
+
+
+def test_the_small_map_shows_both_heroes(game, tables):
+    image = render(game, tables, SMALL, seat=1)
+    scale = 168 / 120  # pixels a metre
+    middle = (560 - 84 - 8, 380 - 20 * scale - 8)
+    for team, (x, y) in enumerate(((-20, 10), (20, -10))):
+        pixel = image[round(middle[1] - scale * y), round(middle[0] + scale * x)].astype(int)
+        assert is_near(pixel, palette.TEAM[team])
+
+
+def test_a_seat_that_is_not_there_is_refused(game, tables):
+    with pytest.raises(ValueError, match="seat must be below 2, got 2"):
+        render(game, tables, SMALL, seat=2)

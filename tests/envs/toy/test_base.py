@@ -22,7 +22,7 @@ def test_frames_show_the_start_and_every_move_up_to_the_last():
     assert (frames[0] == env.render(0)).all()
     # Each stone covers some of the picture that was empty before, the winning one too.
     changed = [int((a != b).any(-1).sum()) for a, b in pairwise(frames)]
-    assert all(300 < count < 1600 for count in changed)
+    assert all(1200 < count < 6400 for count in changed)
 
 
 def test_requested_groups_alone_are_returned():

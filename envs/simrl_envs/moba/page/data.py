@@ -88,6 +88,7 @@ def page_data(replay: Replay, playback: Playback) -> dict[str, Any]:
         "winner": int(games["winner"][-1]),
         "done": int(games["done"][-1]),
         "valueNames": _value_names(replay),
+        "seat": replay.seat if 0 <= replay.seat < tables.shape.num_heroes else -1,
     }
 
 

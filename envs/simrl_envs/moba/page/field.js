@@ -7,6 +7,7 @@ const canvas = document.getElementById("field");
 const pen = canvas.getContext("2d");
 const fogSheet = document.createElement("canvas");
 const camera = { x: 0, y: 0, scale: 8, width: 0, height: 0, ratio: 1 };
+const embedded = location.hash.slice(1).split("&").includes("embed"); // shown inside another page
 let shown = []; // what can be pointed at: {px, py, reach, tell}
 
 function alpha(color, opacity) {
@@ -17,7 +18,8 @@ function alpha(color, opacity) {
 function sizeField() {
   const width = canvas.parentElement.clientWidth;
   const shape = packed.map.halfHeight / packed.map.halfWidth;
-  const height = Math.round(Math.min(Math.max(width * shape, 250), innerHeight * 0.62));
+  const height = embedded ? Math.max(80, innerHeight - canvas.parentElement.offsetTop)
+    : Math.round(Math.min(Math.max(width * shape, 250), innerHeight * 0.62));
   const ratio = window.devicePixelRatio || 1;
   canvas.style.height = `${height}px`;
   for (const sheet of [canvas, fogSheet]) {
@@ -265,6 +267,7 @@ function drawHeroes(frame, share, fog) {
     const on = statusesOf(hero, frame);
     disc(x, y, radius + 1.5, "#0a0e12");
     disc(x, y, radius, tint.team[hero.team], tint.teamDark[hero.team], 2);
+    if (hero === heroes[packed.seat]) disc(x, y, radius + 7, null, tint.gold, 3);
     if (on.includes("shield")) disc(x, y, radius + 4, null, tint.status.shield, 1.8);
     if (on.includes("stun")) disc(x, y, radius + 1.5, null, tint.status.stun, 3);
     if (on.includes("recall")) drawRecall(hero, frame, x, y, radius + 7);

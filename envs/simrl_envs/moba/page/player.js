@@ -1,13 +1,14 @@
 // Time, controls and keys: what moves the page.
 
 const byId = (id) => document.getElementById(id);
-const state = { time: 0, playing: false, speed: 1, view: -1, fog: -1, stale: true, snap: true };
+const state = { time: 0, playing: false, speed: 1, view: -1, fog: -1, stale: true, snap: true, loop: false, held: 0 };
 const SPEEDS = [...byId("speed").options].map((option) => Number(option.value));
 const PLAY_SHAPE = "M4 2.5v11l9-5.5z", PAUSE_SHAPE = "M3.5 2.5h3v11h-3zM9.5 2.5h3v11h-3z";
-const NOTICE_SECONDS = 2.5;
+const NOTICE_SECONDS = 2.5, LOOP_SECONDS = 0.45;
 
 const seek = (frame, snap = true) => {
   state.time = Math.max(0, Math.min(LAST, frame));
+  state.held = 0;
   state.stale = true;
   state.snap = state.snap || snap;
 };
@@ -21,7 +22,7 @@ function play(on) {
 
 function setSpeed(speed) {
   state.speed = speed;
-  byId("speed").value = String(speed);
+  byId("speed").value = SPEEDS.includes(speed) ? String(speed) : "";
 }
 
 function setView(view) {
@@ -54,8 +55,14 @@ for (const team of [0, 1]) {
   );
 }
 const ending = packed.events[packed.events.length - 1];
-byId("result").textContent = `${ending.text} at ${timeOf(LAST)}`;
-byId("result").className = ending.team < 0 ? "muted" : ending.team ? "red" : "blue";
+const judged = heroes[packed.seat];
+if (judged) {
+  byId("result").textContent = `Look at ${judged.name} (${judged.team ? "red" : "blue"})`;
+  byId("result").className = judged.team ? "red" : "blue";
+} else {
+  byId("result").textContent = `${ending.text} at ${timeOf(LAST)}`;
+  byId("result").className = ending.team < 0 ? "muted" : ending.team ? "red" : "blue";
+}
 document.title = `${document.title} · simrl`;
 
 heroes.forEach((hero, id) => {
@@ -114,6 +121,7 @@ function show() {
   const frame = Math.min(LAST, Math.floor(state.time));
   drawField(frame, state.time - frame, state.view, state.fog, state.snap);
   if (frame !== show.frame || state.stale) showFigures(frame);
+  if (frame !== show.frame) tell("time");
   show.frame = frame;
   state.stale = state.snap = false;
   pointAgain();
@@ -134,14 +142,27 @@ function showFigures(frame) {
 
 let clockBefore = performance.now();
 function tick(now) {
-  const passed = Math.min(0.25, (now - clockBefore) / 1000);
+  const passed = Math.max(0, Math.min(0.25, (now - clockBefore) / 1000)); // a first frame may lie before the script
   clockBefore = now;
   if (state.playing) {
     state.time = Math.min(LAST, state.time + passed * state.speed / packed.seconds);
-    if (state.time >= LAST) play(false);
+    if (state.time >= LAST) end(passed);
   }
   if (state.playing || state.stale || show.frame !== Math.floor(state.time)) show();
   requestAnimationFrame(tick);
+}
+
+/** Stop at the end; or, in a loop, let it be seen for a moment and start over. */
+function end(passed) {
+  if (!state.loop) {
+    play(false);
+    tell("end");
+    return;
+  }
+  state.held += passed;
+  if (state.held < LOOP_SECONDS) return;
+  state.held = 0;
+  seek(0);
 }
 
 // Pointing at things.
@@ -213,15 +234,54 @@ addEventListener("keydown", (event) => {
   act(event);
 });
 
+// Inside another page: `#embed` hides the controls, plays in a loop and obeys the page around it.
+//
+// It takes messages with any of {play: true, pause: true, seek: seconds, speed: factor, loop: boolean}
+// and tells {simrl: "ready" | "time" | "end" | "key", time, duration, playing, key}, times in seconds.
+
+function tell(what, more = {}) {
+  if (!embedded || parent === window) return;
+  const seconds = packed.seconds;
+  parent.postMessage({ simrl: what, time: state.time * seconds, duration: LAST * seconds, playing: state.playing, ...more }, "*");
+}
+
+function obey(message) {
+  if (typeof message !== "object" || message === null) return;
+  const number = (value) => typeof value === "number" && Number.isFinite(value);
+  if (number(message.speed) && message.speed > 0) setSpeed(message.speed);
+  if (typeof message.loop === "boolean") state.loop = message.loop;
+  if (number(message.seek)) seek(message.seek / packed.seconds);
+  if (message.pause === true) play(false);
+  else if (message.play === true) play(true);
+}
+
+if (embedded) {
+  document.body.classList.add("embed");
+  state.loop = true;
+  addEventListener("message", (event) => { if (event.source === parent) obey(event.data); });
+  // The keys are the outer page's, wherever the focus is.
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    tell("key", { key: event.key });
+  }, { capture: true });
+}
+
 function layOut() {
   sizeField();
   [...charts, ...mindCharts].forEach((chart) => chart.draw());
   Object.assign(state, { stale: true, snap: true });
 }
 addEventListener("resize", layOut);
-if (innerWidth < 700) setView(0);
+if (judged) setView(packed.seat);
+else if (innerWidth < 700) setView(0);
 const thinker = heroes.findIndex((hero) => hero.values || hero.probs);
 layOut();
 if (thinker >= 0) showMind(heroes[thinker]);
 show();
+if (embedded) {
+  play(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+  tell("ready");
+}
 requestAnimationFrame(tick);

@@ -187,3 +187,14 @@ def test_a_game_that_ends_otherwise_than_recorded_is_refused(record):
 def _gold(replay):
     heroes = play_back(replay).games[-1]["heroes"]
     return [float(hero["gold_earned"]) for hero in heroes]
+
+
+def test_a_replay_of_one_seat_is_drawn_close_and_told_to_the_page(record):
+    replay, _ = record(3)
+    seated = dataclasses.replace(replay, seat=1)
+    assert {frame.shape for frame in frames(seated)} == {(380, 560, 3)}
+    assert {frame.shape for frame in frames(replay)} == {(400, 960, 3)}
+    assert page_data(seated, play_back(seated))["seat"] == 1
+    assert page_data(replay, play_back(replay))["seat"] == -1
+    stranger = dataclasses.replace(replay, seat=7)
+    assert page_data(stranger, play_back(stranger))["seat"] == -1
