@@ -39,7 +39,7 @@ class Pen:
 
     def text(self, place: Sequence[float], words: str, *, fill: Colour) -> None:
         """Write words, their upper left corner at x, y."""
-        self._pen.text(tuple(_fine(place)), words, fill=fill, font=_font())
+        self._pen.text((FINE * place[0], FINE * place[1]), words, fill=fill, font=_font())
 
 
 def canvas(width: int, height: int) -> tuple[Image.Image, Pen]:
