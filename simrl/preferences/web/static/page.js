@@ -1,0 +1,357 @@
+// The labelling page: shows one task after the other and takes the person's answers.
+
+import { ask } from "./api.js";
+import { Deck, destroy, makeTask } from "./deck.js";
+import { byId, element, randomKey, settings, sleep, write } from "./dom.js";
+import { startHelp } from "./help.js";
+import { Outbox } from "./outbox.js";
+import { Pace } from "./pace.js";
+import { Player } from "./player.js";
+
+const PROMPTS = {
+  compare: "Which clip is better?",
+  rate: "How good is this?",
+  thumbs: "Is this good or bad?",
+  live: "Tell the agent what is good and what is bad while it plays.",
+  moment: "Where does it go wrong?",
+  correct: "Show how it should be done.",
+  text: "What do you think of this?",
+};
+const tasks = {};
+for (const kind of settings.kinds) tasks[kind] = import(`./tasks/${kind}.js`);
+
+const pace = new Pace();
+const player = new Player();
+const outbox = new Outbox({ sent, refused, waiting });
+const deck = new Deck(outbox);
+const recent = new Map(); // what the server said of tasks whose answers may still be here, by key
+const state = { task: null, part: null, shownAt: 0, away: 0, hiddenAt: 0, figures: settings.metrics === "shown", canvas: false, playing: false, undoable: settings.undoable, busy: false };
+
+// Showing tasks.
+
+async function next() {
+  const task = deck.take();
+  if (!task) return rest();
+  await show(task);
+  if (await deck.fill() === 0 && state.task === task) retryAhead(task);
+  return undefined;
+}
+
+/** Nothing was there to get ahead of time: look again now and then while this task is judged. */
+async function retryAhead(task) {
+  while (state.task === task && !deck.held.length) {
+    await sleep(deck.pause);
+    if (state.task === task && !document.hidden) await deck.fill();
+  }
+}
+
+async function show(task) {
+  const { kind, prompt } = task.question;
+  const { setup } = await tasks[kind];
+  state.part?.stop?.();
+  state.task = task;
+  const root = byId("answers");
+  root.replaceChildren(byId(`task-${kind}`).content.cloneNode(true));
+  byId("rest").hidden = true;
+  byId("work").hidden = false;
+  write(byId("prompt"), prompt || PROMPTS[kind]);
+  task.layer.classList.remove("next");
+  task.layer.removeAttribute("aria-hidden");
+  player.take(task.views);
+  const playing = (on) => {
+    state.playing = on;
+    byId("controls").hidden = on;
+  };
+  state.part = setup({ root, task, player, answer, stored, say, playing });
+  root.querySelector("[data-skip]")?.addEventListener("click", skip);
+  showOptions();
+  Object.assign(state, { shownAt: performance.now(), away: 0 });
+  pace.show(task.progress, outbox.items.length);
+  document.title = `${PROMPTS[kind]} · ${settings.title}`;
+  measure(task);
+}
+
+/** Leave marks that tell how long a person waits after a key; the browser test reads them. */
+function measure(task) {
+  requestAnimationFrame(() => setTimeout(() => {
+    const whole = task.views.every((view) => view.video.readyState >= 2);
+    performance.mark("simrl:shown", { detail: { whole } });
+    if (performance.getEntriesByName("simrl:answer").length) performance.measure("simrl:wait", "simrl:answer", "simrl:shown");
+    performance.clearMarks("simrl:answer");
+  }, 0));
+}
+
+function clear() {
+  const task = state.task;
+  state.part?.stop?.();
+  Object.assign(state, { task: null, part: null, playing: false });
+  deck.current = null;
+  player.take([]);
+  return task;
+}
+
+async function rest() {
+  byId("work").hidden = true;
+  byId("rest").hidden = false;
+  write(byId("restTitle"), "One moment…");
+  write(byId("restText"), "Getting the next clips.");
+  byId("restCount").textContent = "";
+  let first = true;
+  while (!deck.held.length && !state.task) {
+    if (await deck.fill()) break;
+    if (first || !deck.problem) tellRest();
+    first = false;
+    await sleep(deck.pause);
+  }
+  if (!state.task) await next();
+}
+
+function tellRest() {
+  if (deck.problem) return waiting(outbox.items.length, deck.problem);
+  waiting(outbox.items.length, null);
+  write(byId("restTitle"), pace.answered ? "All done for now. Thank you!" : "Nothing to do just now");
+  write(byId("restText"), "This page looks for new clips by itself. You can leave it open, or come back later.");
+  write(byId("restCount"), pace.answered ? `You have given ${pace.answered} ${pace.answered === 1 ? "answer" : "answers"}.` : "");
+  document.title = `Done for now · ${settings.title}`;
+  ask("GET", "/api/progress").then((data) => pace.show(data.progress, outbox.items.length)).catch(() => {});
+  return undefined;
+}
+
+// Answering.
+
+const activeSeconds = () => Math.max(0, (performance.now() - state.shownAt - state.away) / 1000);
+
+function answer(value, told, pressed) {
+  // A key pressed twice must not judge clips that nobody has seen yet.
+  if (!state.task || activeSeconds() < settings.min_seconds) return;
+  performance.mark("simrl:answer");
+  const seconds = Number(activeSeconds().toFixed(3));
+  const task = clear();
+  const key = randomKey();
+  post(task, key, told, "/api/answer", { lease: task.lease, key, value, seconds });
+  if (pressed) light(pressed);
+}
+
+function skip() {
+  if (!state.task || activeSeconds() < settings.min_seconds) return;
+  performance.mark("simrl:answer");
+  const task = clear();
+  post(task, randomKey(), "Skipped", "/api/skip", { lease: task.lease });
+}
+
+function post(task, key, told, path, body) {
+  const { views, layer, ...data } = task;
+  recent.set(key, data);
+  outbox.add({ key, at: Date.now(), question: task.question.id, told, path, body });
+  afterwards(task, told);
+}
+
+/** A live session has stored its answer itself. */
+function stored(message, told) {
+  const task = clear();
+  pace.count(message.progress, outbox.items.length);
+  state.undoable = true;
+  afterwards(task, told);
+}
+
+function afterwards(task, told) {
+  say(told);
+  next();
+  destroy(task);
+  byId("undo").disabled = !(state.undoable ||= told !== "Skipped");
+}
+
+function light(selector) {
+  const button = byId("answers").querySelector(selector);
+  button?.classList.add("pressed");
+  setTimeout(() => button?.classList.remove("pressed"), 180);
+}
+
+async function undo() {
+  if (state.busy || byId("undo").disabled) return;
+  state.busy = true;
+  try {
+    const item = outbox.takeBack(({ key }) => recent.has(key));
+    if (item) await bringBack(makeTask(recent.get(item.key)), "Taken back. Once more:");
+    else await undoThere();
+  } catch (error) {
+    if (!(error.status >= 0)) throw error;
+    say(error.status === 404 ? "There is nothing to take back." : `Not taken back: ${error.message}.`, true);
+    if (error.status === 404) byId("undo").disabled = !(state.undoable = false);
+  } finally {
+    state.busy = false;
+  }
+}
+
+async function undoThere() {
+  if (!(await outbox.flush())) return say("Offline: that can be taken back when the connection is there again.", true);
+  const data = await ask("POST", "/api/undo");
+  pace.count(data.progress, 0);
+  if (!data.lease) return say("Taken back; that question is closed now.", true);
+  return bringBack(makeTask(data), "Taken back. Once more:");
+}
+
+async function bringBack(task, told) {
+  const current = clear();
+  if (current) {
+    current.layer.classList.add("next");
+    deck.putBack(current);
+  }
+  deck.putBack(task);
+  say(told, true);
+  await next();
+}
+
+// What the outbox tells.
+
+function sent(item, reply) {
+  recent.delete(item.key);
+  if (reply?.progress) pace.count(reply.progress, outbox.items.length);
+}
+
+function refused(item, error) {
+  recent.delete(item.key);
+  const late = error.status === 409 || error.status === 404;
+  if (item.path === "/api/skip") return;
+  say(late ? `“${item.told}” came too late: ${error.message}. Nothing else is lost.` : `“${item.told}” was refused: ${error.message}.`, true);
+}
+
+function waiting(count, error) {
+  const banner = byId("banner");
+  banner.hidden = !error;
+  if (!error) return;
+  const kept = count ? ` ${count} ${count === 1 ? "answer is" : "answers are"} kept on this device and will be sent.` : "";
+  if (error.status === 401) {
+    banner.replaceChildren(`You are logged out.${kept} `, link("/login", "Log in again"));
+  } else if (error.status === 0) {
+    write(banner, `No connection.${kept}${count ? " Just go on." : " Trying again."}`);
+  } else if (error.status === 429) {
+    write(banner, `The server asks for a little patience.${kept}`);
+  } else {
+    write(banner, `The server has trouble (${error.status}).${kept}`);
+  }
+  banner.classList.toggle("bad", error.status === 401);
+}
+
+function link(href, text) {
+  const made = element("a", "", text);
+  made.href = href;
+  return made;
+}
+
+let calmer = 0;
+/** Tell screen readers; `shown` shows it to everybody for a while. */
+function say(text, shown = false) {
+  write(byId("said"), text);
+  if (!shown) return;
+  const toast = byId("toast");
+  write(toast, text);
+  toast.hidden = false;
+  clearTimeout(calmer);
+  calmer = setTimeout(() => {
+    toast.hidden = true;
+  }, 4000);
+}
+
+// Options of the view.
+
+function showOptions() {
+  const views = state.task?.views ?? [];
+  const figures = views.some((view) => view.hasFigures), canvas = views.some((view) => view.clip.replay);
+  byId("metrics").hidden = !figures;
+  byId("metrics").setAttribute("aria-pressed", String(state.figures));
+  byId("canvas").hidden = !canvas;
+  byId("canvas").setAttribute("aria-pressed", String(state.canvas));
+  for (const view of views) {
+    view.figures.hidden = !(state.figures && view.hasFigures);
+    if (Boolean(view.frame) !== (state.canvas && Boolean(view.clip.replay))) view.setCanvas(state.canvas);
+  }
+}
+function toggle(name) {
+  state[name] = !state[name];
+  showOptions();
+}
+const toggleFigures = () => !byId("metrics").hidden && toggle("figures");
+const toggleCanvas = () => !byId("canvas").hidden && toggle("canvas");
+
+// Leases live as long as the page is looked at.
+
+async function renew() {
+  if (document.hidden) return;
+  for (const task of [state.task, ...deck.held].filter(Boolean)) {
+    try {
+      await ask("POST", "/api/renew", { lease: task.lease });
+    } catch (error) {
+      if (error.status === 404 || error.status === 409) lost(task);
+      else if (error.status >= 0) return;
+      else throw error;
+    }
+  }
+}
+
+function lost(task) {
+  if (task !== state.task) {
+    deck.discard(task);
+    deck.fill();
+    return;
+  }
+  say("These clips went to somebody else meanwhile. Here are the next.", true);
+  destroy(clear());
+  next();
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    state.hiddenAt = performance.now();
+    return;
+  }
+  state.away += performance.now() - Math.max(state.hiddenAt, state.shownAt);
+  renew();
+  outbox.flush();
+});
+setInterval(renew, 1000 * settings.renew_seconds);
+
+// Buttons and keys.
+
+const help = startHelp(() => [...(state.part?.help ?? []), ...helpOfAll()]);
+function helpOfAll() {
+  const clips = [["Space", "from the start"], ["P", "play, pause"], [", .", "one frame back, on"], ["[ ]", "slower, faster"]];
+  return [
+    ...(state.task?.views.length ? clips : []), ["S", "skip"], ["U", "take the last answer back"],
+    ...(byId("metrics").hidden ? [] : [["M", "show or hide the figures"]]),
+    ...(byId("canvas").hidden ? [] : [["G", "the game's own player, or the video"]]), ["?", "this help"],
+  ];
+}
+byId("undo").addEventListener("click", undo);
+byId("metrics").addEventListener("click", toggleFigures);
+byId("canvas").addEventListener("click", toggleCanvas);
+
+// What was clicked with a mouse or touched must not swallow the space key afterwards.
+addEventListener("click", (event) => {
+  if (event.detail > 0) event.target.closest?.("button, summary")?.blur();
+  const menu = document.querySelector(".menu");
+  if (menu && !menu.contains(event.target)) menu.open = false;
+});
+byId("speed").addEventListener("change", (event) => event.target.blur());
+
+addEventListener("keydown", (event) => {
+  const { tagName, type } = event.target;
+  const typing = tagName === "TEXTAREA" || (tagName === "INPUT" && type !== "range");
+  if (event.ctrlKey || event.metaKey || event.altKey || typing || state.playing || byId("keys").open) return;
+  if (tagName === "SELECT" || (tagName === "INPUT" && event.key.startsWith("Arrow"))) return;
+  if (["BUTTON", "SUMMARY", "A"].includes(tagName) && (event.key === " " || event.key === "Enter")) return;
+  const own = state.part?.keys ?? {};
+  const shared = { s: skip, u: undo, m: toggleFigures, g: toggleCanvas, "?": () => help.open() };
+  const keys = { ...(state.task?.views.length ? player.keys : {}), ...shared, ...own };
+  const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!act) return;
+  event.preventDefault();
+  if (event.repeat && ![",", ".", "ArrowLeft", "ArrowRight"].includes(event.key)) return;
+  if (event.repeat && state.task?.question.kind === "compare" && event.key.startsWith("Arrow")) return;
+  act();
+});
+
+byId("undo").disabled = !state.undoable;
+pace.show(settings.progress, outbox.items.length);
+outbox.flush();
+next();
