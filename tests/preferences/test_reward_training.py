@@ -138,9 +138,9 @@ def test_images_tables_and_buttons_can_be_learned_from():
     rng = torch.Generator().manual_seed(0)
     sides = []
     for _ in range(2):
-        obs = torch.rand(240, 4, layout.size, generator=rng)
-        obs[..., layout.slices["units"]].view(240, 4, 2, 2)[..., 0] = 1.0
-        button = torch.randint(0, 3, (240, 4, 1), generator=rng)
+        obs = torch.rand(600, 4, layout.size, generator=rng)
+        obs[..., layout.slices["units"]].view(600, 4, 2, 2)[..., 0] = 1.0
+        button = torch.randint(0, 3, (600, 4, 1), generator=rng)
         hp = obs[..., layout.slices["units"].start + 1]
         seen = obs[..., layout.slices["map"]].mean(-1) * 8
         sides.append(
@@ -148,16 +148,16 @@ def test_images_tables_and_buttons_can_be_learned_from():
                 obs=obs,
                 action=button,
                 reward=hp + seen - (button[..., 0] == 1).float(),
-                reward_terms=torch.zeros(240, 4, 0),
-                length=torch.full((240,), 4),
-                terminated=torch.zeros(240, dtype=torch.bool),
-                episode=torch.arange(240),
+                reward_terms=torch.zeros(600, 4, 0),
+                length=torch.full((600,), 4),
+                terminated=torch.zeros(600, dtype=torch.bool),
+                episode=torch.arange(600),
             )
         )
     data = PreferenceData()
     data.add(*sides, (sides[0].reward.sum(1) > sides[1].reward.sum(1)).float())
-    learn, judge = data.select(torch.arange(180)), data.select(torch.arange(180, 240))
-    config = RewardTrainerConfig(learning_rate=3e-3, batch_size=30, epochs=25)
+    learn, judge = data.select(torch.arange(480)), data.select(torch.arange(480, 600))
+    config = RewardTrainerConfig(learning_rate=3e-3, batch_size=32, epochs=8)
     subject = trainer(
         config,
         spec=spec,
