@@ -16,6 +16,10 @@ RewardFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Reward of rows of state, action and next state, each `[R, ...]`: `[R]`."""
 
 
+ROWS = 65_536
+"""Rows that a reward is asked about at a time."""
+
+
 def pearson_distance(first: Tensor, second: Tensor) -> float:
     """Return √((1 - ρ) / 2) of two samples `[R]`, ρ being Pearson's correlation.
 
@@ -70,7 +74,7 @@ def canonical_epic(
     def expected(source: Tensor) -> Tensor:
         """Return E[R(x, A, S')] for each row x of `source`."""
         rows = []
-        for part in source.split(max(1, 65_536 // len(states))):
+        for part in source.split(max(1, ROWS // len(states))):
             size, count = len(part), len(states)
             value = reward(
                 part.repeat_interleave(count, 0), _tiled(actions, size), _tiled(states, size)
@@ -128,7 +132,7 @@ def canonical_dard(
     state, action, following = transitions
     count = len(actions)
     results = []
-    for index in torch.arange(len(state)).split(max(1, 65_536 // count**2)):
+    for index in torch.arange(len(state)).split(max(1, ROWS // count**2)):
         now, after, size = state[index], following[index], len(index)
         chosen = _tiled(actions, size)
 
