@@ -21,7 +21,7 @@ from simrl_envs.robot.metrics import succeeded
 from simrl_envs.robot.randomise import Randomiser
 from simrl_envs.robot.simulation import Simulation
 from simrl_envs.robot.streams import first_streams, next_streams
-from simrl_envs.robot.task import FIXED_METRICS, Task, action_names, layout_for
+from simrl_envs.robot.task import Task, action_names, layout_for
 
 logger = logging.getLogger(__name__)
 
@@ -214,8 +214,9 @@ class RobotEnv:
         for index, (use, _) in enumerate(self.task.metrics):
             self._metrics[use.name][rows, 0] = figures[:, index]
         fell = np.isin(rows, diverged)
-        good = succeeded(self.task, figures, self._terminated[rows]) & ~fell
-        self._metrics["success"][rows, 0] = good
+        if "success" in self._metrics:
+            good = succeeded(self.task, figures, self._terminated[rows]) & ~fell
+            self._metrics["success"][rows, 0] = good
         self._metrics["diverged"][rows, 0] = fell
         for name in self._seen:
             self._final_obs[name][rows] = self._obs[name][rows]
@@ -293,7 +294,7 @@ def _make_spec(task: Task, config: RobotConfig, layout: Any) -> EnvSpec:
         state_dtype=torch.float64,
         step_seconds=file.step_seconds,
         max_steps=max(1, round(seconds / file.step_seconds)),
-        metrics=(*(use.name for use in file.metrics), *FIXED_METRICS),
+        metrics=task.metric_names,
         physics=physics,
         dynamics=lambda: RobotDynamics(task, config, file.planning),
         reference=task_reference(task, layout),

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from simrl_envs.robot.catalogue import RobotEntry, find_entry, mjcf_path
+from simrl_envs.robot.listed_contacts import list_contacts
 from simrl_envs.robot.parts import Parts, add_sites, find_parts
 from simrl_envs.robot.scenery import Scenery, add_scenery
 from simrl_envs.robot.sensors import set_sensors, thighs
@@ -184,13 +185,15 @@ def _load(entry: RobotEntry, path: Path, changed: int, config: ModelConfig) -> R
     follow, size = (parts.base, 2.2 * float(home[2])) if parts.floating else ("", 0.8)
     add_scenery(spec, config.scenery, follow=follow, size=size)
     model = spec.compile()
+    xml = spec.to_xml()
+    model = list_contacts(spec, model)
     joints = [model.joint(name).id for name in parts.joints]
     return RobotModel(
         name=entry.name,
         kind=entry.kind or ("quadruped" if parts.floating else "arm"),
         control=config.control,
         model=model,
-        xml=spec.to_xml(),
+        xml=xml,
         parts=parts,
         home=home,
         rest=rest,

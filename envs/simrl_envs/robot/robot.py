@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from pathlib import Path
 
 import mujoco
 import numpy as np
 
-from simrl_envs.robot.contact_stage import with_contact_forces
+from simrl_envs.robot.contact_stage import ask_for_contact_forces
+from simrl_envs.robot.listed_contacts import list_contacts
 from simrl_envs.robot.process import prepare_mujoco
 
 JOINT_KINDS = {
@@ -104,10 +106,13 @@ def load_robot(path: Path | str, *, contact_forces: bool = False) -> Robot:
     if not path.is_file():
         raise ValueError(f"there is no model file {path}")
     try:
+        spec = mujoco.MjSpec.from_file(str(path))
         if contact_forces:
-            model = with_contact_forces(path)
-        else:
-            model = mujoco.MjModel.from_xml_path(str(path))
+            ask_for_contact_forces(spec)
+        with warnings.catch_warnings():
+            # Deprecated attributes of files that are not ours, such as gymnasium's.
+            warnings.simplefilter("ignore")
+            model = list_contacts(spec, spec.compile())
     except ValueError as error:
         raise ValueError(f"{path} is not a valid MJCF: {error}") from error
     return Robot(model, str(path), path.name)

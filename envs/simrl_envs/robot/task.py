@@ -22,7 +22,6 @@ from simrl_envs.robot.terms import registry
 from simrl_envs.robot.terms.registry import BoundTerm
 
 STAGE_NUMBERS = {"none": 0, "pos": 1, "vel": 2, "acc": 3}
-FIXED_METRICS = ("success", "diverged")
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,12 @@ class Task:
     def stage(self) -> int:
         """How far derived fields are recomputed at the state after a step (an `mjtStage`)."""
         return STAGE_NUMBERS[self.file.fresh] if self.needs else 0
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the task's metrics; "success" only where its file says what that is."""
+        judged = ("success",) if self.file.success else ()
+        return (*(use.name for use in self.file.metrics), *judged, "diverged")
 
     def substeps(self, timestep: float) -> int:
         """Count the physics steps of `timestep` in one control step; ValueError if not whole."""

@@ -89,6 +89,7 @@ def test_spec_agrees_with_gymnasium(name):
     assert spec.observations["policy"].size == theirs.observation_space.shape[0]
     assert spec.max_steps == gym.spec(name).max_episode_steps
     assert spec.step_seconds == pytest.approx(theirs.unwrapped.dt)
+    assert "success" not in spec.metrics  # gymnasium says nothing of success
     np.testing.assert_array_equal(spec.actions.low, theirs.action_space.low)
     np.testing.assert_array_equal(spec.actions.high, theirs.action_space.high)
 
