@@ -43,5 +43,4 @@ def load_entries(
 
 def clean(text: str, limit: int) -> str:
     """Return at most `limit` characters of a text, as one line that any database can hold."""
-    kept = "".join(sign if sign.isprintable() else " " for sign in text[:limit])
-    return kept.encode(errors="replace").decode()
+    return "".join(sign if sign.isprintable() else " " for sign in text[:limit])

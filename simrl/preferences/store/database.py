@@ -111,7 +111,9 @@ class Database:
                 try:
                     transaction.commit()
                 except Exception as error:
-                    # Whether it is stored is unknown, so it is not done again here.
+                    # Whether it is stored is unknown, so it is not done again here, and the
+                    # connection, whose state is unknown too, is thrown away.
+                    connection.invalidate()
                     raise _CommitError(f"the database did not confirm a commit: {error}") from error
                 return results
         raise AssertionError("unreachable")
@@ -155,7 +157,7 @@ def parse_url(url: str | Path) -> URL:
         return URL.create("sqlite+pysqlite", database=path)
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValueError(
             "the label store's URL cannot be read: it is like postgresql://…"
         ) from None
@@ -183,8 +185,11 @@ def _engines(url: URL) -> tuple[Engine, Engine]:
         common["connect_args"] = {"timeout": BUSY_SECONDS, "isolation_level": None}
         reader = create_engine(url, pool_size=8, max_overflow=32, **common)
         writer = create_engine(url, pool_size=1, max_overflow=0, **common)
-        for engine, begin in ((reader, "BEGIN"), (writer, "BEGIN IMMEDIATE")):
-            event.listen(engine, "connect", _sqlite_connect)
+        for engine, begin, query_only in (
+            (reader, "BEGIN", True),
+            (writer, "BEGIN IMMEDIATE", False),
+        ):
+            event.listen(engine, "connect", _sqlite_settings(query_only))
             event.listen(engine, "begin", _beginner(begin))
         return reader, writer
     try:
@@ -208,15 +213,20 @@ def _make_file(path: Path) -> None:
         raise ValueError(f"cannot open the label store {path}: {error.strerror}") from None
 
 
-def _sqlite_connect(connection: Any, record: object) -> None:
-    cursor = connection.cursor()
-    try:
-        cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-    finally:
-        cursor.close()
+def _sqlite_settings(query_only: bool) -> Callable[[Any, object], None]:
+    settings = (
+        f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"query_only = {'ON' if query_only else 'OFF'}",
+    )
+
+    def connect(connection: Any, record: object) -> None:
+        for setting in settings:
+            connection.execute(f"PRAGMA {setting}")
+
+    return connect
 
 
 def _beginner(statement: str) -> Callable[[Connection], None]:
