@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from simrl.preferences.store import ROLES, RefusedError
+from simrl.preferences.store.export import export_answers
 from simrl.preferences.web.figures import dashboard
 from simrl.preferences.web.site import Site, site_of
 
@@ -108,4 +109,6 @@ def _change(site: Site, fields: dict[str, str]) -> str:
 
 
 def _export(site: Site, kind: str, folder: Path) -> Path:
-    raise NotImplementedError
+    path = folder / f"labels.{kind}"
+    export_answers(site.store, path)
+    return path

@@ -1,6 +1,7 @@
 // One clip on the page: its video, loaded whole before it is needed, its name and its figures.
 
 import { element, sleep, write } from "./dom.js";
+import { Replay } from "./replay.js";
 
 const AGAIN = 1500; // a clip that is still being drawn is asked for again after so long [ms]
 const NAMES = { left: "A", right: "B" };
@@ -23,8 +24,13 @@ export class ClipView {
     this.loaded = clip.video ? this.load() : this.tell("This clip has no picture.");
   }
 
+  /** What is steered: the video, or the game's own player in its place. */
+  get media() {
+    return this.replay ?? this.video;
+  }
+
   get duration() {
-    return Number.isFinite(this.video.duration) ? this.video.duration : 0;
+    return Number.isFinite(this.media.duration) ? this.media.duration : 0;
   }
 
   /** Length of one step of the agent in the video [s]. */
@@ -88,20 +94,20 @@ export class ClipView {
 
   /** Show the game's own player instead of the video. */
   setCanvas(on) {
-    this.frame?.remove();
-    this.frame = null;
+    this.video.pause();
+    this.replay?.destroy();
+    this.replay = null;
     if (on && this.clip.replay) {
-      this.frame = element("iframe");
-      this.frame.setAttribute("sandbox", "allow-scripts");
-      this.frame.title = this.video.getAttribute("aria-label");
-      this.frame.src = this.clip.replay;
-      this.screen.append(this.frame);
+      const press = (key) => dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true }));
+      this.replay = new Replay(this.clip.replay, this.video.getAttribute("aria-label"), press);
+      this.screen.append(this.replay.frame);
     }
-    this.video.hidden = Boolean(this.frame);
+    this.video.hidden = Boolean(this.replay);
   }
 
   destroy() {
     this.gone.abort();
+    this.replay?.destroy();
     this.video.removeAttribute("src");
     this.video.load();
     if (this.address) URL.revokeObjectURL(this.address);

@@ -57,6 +57,7 @@ async function show(task) {
   write(byId("prompt"), prompt || PROMPTS[kind]);
   task.layer.classList.remove("next");
   task.layer.removeAttribute("aria-hidden");
+  setCanvas();
   player.take(task.views);
   const playing = (on) => {
     state.playing = on;
@@ -264,15 +265,25 @@ function showOptions() {
   byId("canvas").setAttribute("aria-pressed", String(state.canvas));
   for (const view of views) {
     view.figures.hidden = !(state.figures && view.hasFigures);
-    if (Boolean(view.frame) !== (state.canvas && Boolean(view.clip.replay))) view.setCanvas(state.canvas);
   }
+}
+
+/** Put the game's own players in the videos' place, or back; true if anything changed. */
+function setCanvas() {
+  const changed = (state.task?.views ?? []).filter((view) => Boolean(view.replay) !== (state.canvas && Boolean(view.clip.replay)));
+  changed.forEach((view) => view.setCanvas(state.canvas));
+  return changed.length > 0;
 }
 function toggle(name) {
   state[name] = !state[name];
   showOptions();
 }
 const toggleFigures = () => !byId("metrics").hidden && toggle("figures");
-const toggleCanvas = () => !byId("canvas").hidden && toggle("canvas");
+function toggleCanvas() {
+  if (byId("canvas").hidden) return;
+  toggle("canvas");
+  if (setCanvas()) player.take(state.task.views);
+}
 
 // Leases live as long as the page is looked at.
 
@@ -335,7 +346,7 @@ addEventListener("click", (event) => {
 byId("speed").addEventListener("change", (event) => event.target.blur());
 
 addEventListener("keydown", (event) => {
-  const { tagName, type } = event.target;
+  const { tagName = "", type = "" } = event.target;
   const typing = tagName === "TEXTAREA" || (tagName === "INPUT" && type !== "range");
   if (event.ctrlKey || event.metaKey || event.altKey || typing || state.playing || byId("keys").open) return;
   if (tagName === "SELECT" || (tagName === "INPUT" && event.key.startsWith("Arrow"))) return;

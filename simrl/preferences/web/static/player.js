@@ -32,12 +32,12 @@ export class Player {
   }
 
   get time() {
-    return this.lead?.video.currentTime ?? 0;
+    return this.lead?.media.currentTime ?? 0;
   }
 
   /** Take other clips and play them from the start, unless the person wants no motion. */
   take(views) {
-    this.views.forEach((view) => view.video.pause());
+    this.views.forEach((view) => view.media.pause());
     this.views = views;
     this.setRate(this.rate);
     this.seek(0);
@@ -50,8 +50,8 @@ export class Player {
     this.holdUntil = 0;
     if (on && this.duration && this.time >= this.duration - 0.02) this.seek(0);
     for (const view of this.views) {
-      if (on && !view.video.ended) view.video.play().catch(() => {});
-      else view.video.pause();
+      if (on && !view.media.ended) view.media.play().catch(() => {});
+      else view.media.pause();
     }
     byId("play").setAttribute("aria-label", on ? "Pause" : "Play");
     byId("playShape").setAttribute("d", on ? PAUSE_SHAPE : PLAY_SHAPE);
@@ -62,7 +62,7 @@ export class Player {
     this.holdUntil = 0;
     for (const view of this.views) {
       const place = Math.min(goal, view.duration);
-      if (view.video.currentTime !== place) view.video.currentTime = place;
+      if (view.media.currentTime !== place) view.media.currentTime = place;
     }
   }
 
@@ -82,7 +82,8 @@ export class Player {
     this.rate = rate;
     byId("speed").value = String(rate);
     this.views.forEach((view) => {
-      view.video.playbackRate = rate;
+      view.video.defaultPlaybackRate = rate; // loading a file would set the speed back to this
+      view.media.playbackRate = rate;
     });
   }
 
@@ -104,8 +105,8 @@ export class Player {
   }
 
   goOn(lead, now) {
-    if (!lead.video.ended) {
-      if (lead.video.paused) lead.video.play().catch(() => {});
+    if (!lead.media.ended) {
+      if (lead.media.paused) lead.media.play().catch(() => {});
       return;
     }
     this.holdUntil ||= now + HOLD;
@@ -113,11 +114,11 @@ export class Player {
   }
 
   together(lead) {
-    for (const { video, duration } of this.views) {
-      if (video === lead.video || !duration || video.seeking) continue;
-      const goal = Math.min(lead.video.currentTime, duration);
-      if (goal < duration && Math.abs(video.currentTime - goal) > DRIFT * Math.max(1, this.rate)) video.currentTime = goal;
-      if (goal < duration && video.paused && !lead.video.ended) video.play().catch(() => {});
+    for (const { media, duration } of this.views) {
+      if (media === lead.media || !duration || media.seeking) continue;
+      const goal = Math.min(lead.media.currentTime, duration);
+      if (goal < duration && Math.abs(media.currentTime - goal) > DRIFT * Math.max(1, this.rate)) media.currentTime = goal;
+      if (goal < duration && media.paused && !lead.media.ended) media.play().catch(() => {});
     }
   }
 
