@@ -178,7 +178,7 @@ class RewardTrainer:
 
     def _epoch(self, pairs: Pairs) -> dict[str, float]:
         """Take one step for each minibatch; return mean loss, and accuracy while it learned."""
-        total, hits, decided = 0.0, 0, 0
+        total, logits, labels = 0.0, [], []
         order = torch.randperm(pairs.size, generator=self.generator)
         for index in order.split(self.config.batch_size):
             batch = pairs.minibatch(index)
@@ -188,12 +188,13 @@ class RewardTrainer:
                 self._raise(batch)
             self.optimiser.step()
             total += value * len(index)
-            clear, right = ranked(logit.mean(0), batch.label)
-            hits, decided = hits + right, decided + clear
+            logits.append(logit)
+            labels.append(batch.label)
+        clear, right = ranked(torch.cat(logits, 1).mean(0), torch.cat(labels))
         members = self.ensemble.config.members
         return {
             "loss": total / pairs.size / members,
-            "accuracy": hits / decided if decided else math.nan,
+            "accuracy": right / clear if clear else math.nan,
         }
 
     def _gradient(self, batch: Minibatch) -> tuple[Tensor, Tensor]:
