@@ -21,6 +21,8 @@ from simrl_envs.robot.scenery import CAMERA
 
 SIZE = (640, 480)
 """Width and height of a picture [pixels]."""
+MAX_SHADOWS = 2048
+"""Side of the map that shadows are looked up in, at most [texels]."""
 MAX_RENDERERS = 4
 """Models for which a renderer is kept."""
 PACKAGES = "EGL (Debian: libegl1, libgl1-mesa-dri) or OSMesa (Debian: libosmesa6)"
@@ -170,6 +172,8 @@ def _open(model: Any, size: tuple[int, int]) -> Any:
         width, height = size
         model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
         model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+        # The map of shadows is filled for every picture: half of the time on a processor at 4096.
+        model.vis.quality.shadowsize = min(MAX_SHADOWS, model.vis.quality.shadowsize)
         return mujoco.Renderer(model, height=height, width=width)
     except (ImportError, AttributeError, RuntimeError, OSError) as error:
         raise ValueError(
