@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import threading
 import webbrowser
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import tyro
 
 from simrl.cli.arguments import parse
 from simrl.core.files import write_atomic
 from simrl.core.plugins import env_plugin, make_config
 from simrl.core.replay import Replay, load_replay
-from simrl.rollout.video import write_gif, write_mp4
+from simrl.rollout.video import drawn, write_gif, write_mp4
 
 REPLAY_SUFFIX = ".jsonl"
 HOST = "127.0.0.1"
@@ -127,17 +124,6 @@ def write_video(replay: Replay, target: Path, config: WatchConfig) -> int:
         every = math.ceil(fps / MAX_FPS - 1e-9)
     write = write_gif if target == config.gif else write_mp4
     return write(drawn(plugin.frames, replay, every), target, fps / every)
-
-
-def drawn(
-    frames: Callable[..., Iterable[np.ndarray]], replay: Replay, every: int
-) -> Iterable[np.ndarray]:
-    """Draw each `every`-th frame of a replay; the others are not drawn where `frames` can skip."""
-    if every == 1:
-        return frames(replay)
-    if "every" in inspect.signature(frames).parameters:
-        return frames(replay, every=every)
-    return islice(frames(replay), 0, None, every)
 
 
 def serve(page: str, title: str, config: WatchConfig, say: Callable[[str], None]) -> None:

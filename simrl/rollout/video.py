@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from simrl.core.replay import Replay
+
 MIN_SIDE = 16  # the smallest picture that the encoder takes [pixels]
 
 
 def write_mp4(
-    frames: Iterable[np.ndarray], path: Path | str, fps: float, *, quality: int = 20
+    frames: Iterable[np.ndarray],
+    path: Path | str,
+    fps: float,
+    *,
+    quality: int = 20,
+    threads: int = 0,
 ) -> int:
     """Write frames as H.264 (yuv420p, plays in every browser) and return how many there were.
 
@@ -31,6 +39,7 @@ def write_mp4(
         path: Where to write; missing folders are made.
         fps: Frames a second.
         quality: Constant rate factor of x264: 0 lossless, 20 good, 51 worst.
+        threads: Threads of the encoder; 0 lets it take every core.
 
     Raises:
         ValueError: If PyAV is missing, there are no frames, or a frame has the wrong shape.
@@ -45,7 +54,8 @@ def write_mp4(
     height, width = first.shape[:2]
     with _replacing(Path(path)) as temporary, av.open(str(temporary), "w", format="mp4") as box:
         rate = Fraction(fps).limit_denominator(1000)
-        stream = box.add_stream("libx264", rate=rate, options={"crf": str(quality)})
+        options = {"crf": str(quality), "threads": str(threads or "auto")}
+        stream = box.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         count = 0
@@ -56,6 +66,17 @@ def write_mp4(
             count += 1
         box.mux(stream.encode())
     return count
+
+
+def drawn(
+    frames: Callable[..., Iterable[np.ndarray]], replay: Replay, every: int
+) -> Iterable[np.ndarray]:
+    """Draw each `every`-th frame of a replay; the others are not drawn where `frames` can skip."""
+    if every == 1:
+        return frames(replay)
+    if "every" in inspect.signature(frames).parameters:
+        return frames(replay, every=every)
+    return islice(frames(replay), 0, None, every)
 
 
 def write_gif(frames: Iterable[np.ndarray], path: Path | str, fps: float) -> int:
@@ -138,6 +159,8 @@ def _replacing(path: Path) -> Iterator[Path]:
     try:
         yield Path(name)
         os.chmod(name, 0o644)
+        with open(name, "rb") as written:
+            os.fsync(written.fileno())  # so that not even a power cut leaves a half under the name
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

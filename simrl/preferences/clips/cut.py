@@ -105,7 +105,7 @@ def clip_metrics(
         episode: Figures of the whole episode.
     """
     figures = {"return": float(np.sum(reward, dtype=np.float64))}
-    sums = np.sum(terms, axis=0, dtype=np.float64)
+    sums = np.asarray(np.sum(terms, axis=0, dtype=np.float64))
     figures |= {name: float(value) for name, value in zip(spec.reward_terms, sums, strict=True)}
     figures |= {f"episode/{name}": float(value) for name, value in episode.items()}
     return {name: value for name, value in figures.items() if np.isfinite(value)}
