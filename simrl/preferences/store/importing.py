@@ -136,13 +136,16 @@ class _Import:
 
     def __init__(self, connection: Connection, own: str, now: float) -> None:
         self.connection, self.own, self.now = connection, own, now
+        self.first: dict[tuple[str, int], _Row] = {}
         self.ids: dict[tuple[str, int], int] = {}
         self.users: dict[str, int] = {}
         self.added: dict[int, _Row] = {}
         self.answers = self.known = 0
 
     def run(self, rows: list[_Row]) -> Imported:
-        for row in sorted(rows, key=lambda row: row.repeat_of is not None):
+        for row in rows:
+            self.first.setdefault((row.store, row.number), row)
+        for row in rows:
             question = self._question(row)
             if row.annotator is not None:
                 self._answer(row, question, self._user(row.annotator))
@@ -170,12 +173,7 @@ class _Import:
             raise ValueError(f"question {row.number} is said to be of this store, but is not here")
         question = row.question
         if row.repeat_of is not None:
-            key = (row.store, row.repeat_of)
-            original = self.ids.get(key) or self._find(*key)
-            if original is None:
-                raise ValueError(
-                    f"question {row.number} repeats {row.repeat_of}, which the file lacks"
-                )
+            original = self._original(row.store, row.repeat_of)
             question = dataclasses.replace(question, repeat_of=original)
         return question_rows.insert_question(
             self.connection,
@@ -183,7 +181,19 @@ class _Import:
             now=self.now if row.asked is None else row.asked,
             origin=f"{row.store}:{row.number}",
             state=row.state,
+            for_quality=question.for_quality or row.repeat_of is not None,
         )
+
+    def _original(self, store: str, number: int) -> int | None:
+        """Return the question that a repeat asks again, adding it first if it comes later.
+
+        None if nobody answered it, so that it is not in the file.
+        """
+        key = (store, number)
+        row = self.first.get(key)
+        if row is not None and row.repeat_of is None:
+            return self._question(row)
+        return self.ids.get(key) or self._find(*key)
 
     def _user(self, pseudonym: str) -> int:
         if pseudonym not in self.users:

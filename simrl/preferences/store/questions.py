@@ -39,6 +39,7 @@ def insert_question(
     now: float,
     origin: str | None = None,
     state: str = "open",
+    for_quality: bool | None = None,
 ) -> int:
     """Add the row of one question, without slots, and return its id."""
     row = {
@@ -52,9 +53,7 @@ def insert_question(
         "gold": None if question.gold is None else dict(question.gold),
         "repeat_of": question.repeat_of,
         "attention": question.attention,
-        "for_quality": question.gold is not None
-        or question.attention
-        or question.repeat_of is not None,
+        "for_quality": question.for_quality if for_quality is None else for_quality,
         "provenance": dict(question.provenance),
         "origin": origin,
         "state": state,

@@ -78,6 +78,11 @@ class NewQuestion:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where the clips come from; `clip_provenance` makes it from the clips' metadata."""
 
+    @property
+    def for_quality(self) -> bool:
+        """Whether it is asked to measure the people (gold, attention, repeat), not to learn."""
+        return self.gold is not None or self.attention or self.repeat_of is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Question(NewQuestion):
@@ -89,11 +94,6 @@ class Question(NewQuestion):
 
     created: float
     """When it was added [s since 1970]."""
-
-    @property
-    def for_quality(self) -> bool:
-        """Whether it is asked to measure the people (gold, attention, repeat), not to learn."""
-        return self.gold is not None or self.attention or self.repeat_of is not None
 
 
 @dataclass(frozen=True)
