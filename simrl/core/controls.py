@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from torch import Tensor
 
+from simrl.core.env import VecEnv
 from simrl.core.timestep import Obs
 
 MOUSE_BUTTONS = ("mouse-left", "mouse-middle", "mouse-right")
@@ -52,6 +54,13 @@ class Controls(Protocol):
 
     def reset(self) -> None:
         """Forget whatever was remembered; an episode starts."""
+        ...
+
+    def picture(self, env: VecEnv, seat: int) -> np.ndarray:
+        """Draw environment 0 as the person at `seat` may see it, `(height, width, 3)` uint8.
+
+        Places in `PersonInput` are fractions of this picture.
+        """
         ...
 
     def action(self, obs: Obs, seat: int, given: PersonInput) -> Tensor | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from simrl.core.controls import Controls
 from simrl.core.plugins import EnvPlugin
 from simrl.core.policy import Policy
 from simrl.core.replay import Replay
@@ -45,6 +46,13 @@ def _frames(replay: Replay) -> Iterator[np.ndarray]:
     return frames(replay)
 
 
+def _controls(config: MobaConfig) -> Controls:
+    """Build the controls of one hero."""
+    from simrl_envs.moba.controls import MobaControls  # as above
+
+    return MobaControls(config)
+
+
 def _bot(level: str, config: MobaConfig) -> Policy:
     """Build one level of the scripted ladder for the map of a config."""
     return make_bot(config_tables(config), level)
@@ -61,4 +69,5 @@ moba_1v1 = EnvPlugin(
     replay_page=_replay_page,
     frames=_frames,
     listing=_listing,
+    controls=_controls,
 )

@@ -28,6 +28,8 @@ from simrl_envs.moba.render_parts import (
 from simrl_envs.moba.scene import seen_by, sight_radii
 from simrl_envs.moba.tables import Tables
 
+SIZE: Final = (960, 400)
+"""Width and height of a picture, if nothing else is asked for [pixels]."""
 SUPERSAMPLE: Final = 2
 HUD_HEIGHT: Final = 56
 MIN_SIZE: Final = (320, 180)
@@ -40,7 +42,7 @@ FOG_GRAIN: Final = 2  # pixels of the picture per pixel of the fog mask
 def render(
     game: Any,
     tables: Tables,
-    size: tuple[int, int] = (960, 400),
+    size: tuple[int, int] = SIZE,
     *,
     team: int | None = None,
     seat: int | None = None,
@@ -89,6 +91,29 @@ def render(
     return np.asarray(image)
 
 
+def field_point(
+    tables: Tables,
+    place: tuple[float, float],
+    size: tuple[int, int] = SIZE,
+    *,
+    camera: tuple[float, float] | None = None,
+) -> tuple[float, float]:
+    """Return the point of the field [m] at a place of a picture: the inverse of drawing.
+
+    Args:
+        tables: The tables that the game is played with.
+        place: Fractions of the picture, from its upper left.
+        size: Width and height of the picture [pixels].
+        camera: Where the followed hero stood when the picture was drawn [m]; None if it showed the
+            whole field.
+    """
+    plan = _plan(tables, size, follow=camera is not None)
+    center = plan.center if camera is None else _window_center(plan, size, camera)
+    x = (place[0] * size[0] - center[0]) / plan.scale
+    y = (center[1] - place[1] * size[1]) / plan.scale
+    return x, y
+
+
 @dataclass(frozen=True)
 class _Plan:
     """Hold what depends on map and size alone."""
@@ -130,6 +155,17 @@ def _make_close_plan(table: Any, size: tuple[int, int]) -> _Plan:
 
 def _window(plan: _Plan, size: tuple[int, int], place: tuple[float, float]) -> _Plan:
     """Cut the picture around a place [m] out of the whole field; it stays within the field."""
+    image = Image.new("RGB", (size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE), rgb(color.PANEL))
+    center = _window_center(plan, size, place)
+    left, top = round(center[0] - plan.center[0]), round(center[1] - plan.center[1])
+    image.paste(plan.ground, (left * SUPERSAMPLE, top * SUPERSAMPLE))
+    return replace(plan, ground=image, center=center, box=(0, HUD_HEIGHT, *size))
+
+
+def _window_center(
+    plan: _Plan, size: tuple[int, int], place: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the pixel of the point (0, 0) of the field in a picture around a place [m]."""
     wide, high = plan.box[2:]
     room = (size[0], size[1] - HUD_HEIGHT)
     middle = (plan.center[0] + place[0] * plan.scale, plan.center[1] - place[1] * plan.scale)
@@ -137,11 +173,7 @@ def _window(plan: _Plan, size: tuple[int, int], place: tuple[float, float]) -> _
         round((whole - side) / 2 if whole <= side else min(max(at - side / 2, 0), whole - side))
         for at, side, whole in zip(middle, room, (wide, high), strict=True)
     )
-    image = Image.new("RGB", (size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE), rgb(color.PANEL))
-    left, top = -corner[0], HUD_HEIGHT - corner[1]
-    image.paste(plan.ground, (left * SUPERSAMPLE, top * SUPERSAMPLE))
-    center = (plan.center[0] + left, plan.center[1] + top)
-    return replace(plan, ground=image, center=center, box=(0, HUD_HEIGHT, *size))
+    return plan.center[0] - corner[0], plan.center[1] + HUD_HEIGHT - corner[1]
 
 
 def _map_bytes(table: Any) -> tuple[bytes, ...]:

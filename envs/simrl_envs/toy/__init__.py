@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simrl_envs.toy.base import toy_plugin
+from simrl_envs.toy.controls import AxisControls, PushControls, board_controls
 from simrl_envs.toy.rules import connect_four as _connect_four
 from simrl_envs.toy.rules import tic_tac_toe as _tic_tac_toe
 from simrl_envs.toy.rules.cart_pole import CartPoleConfig, CartPoleEnv, CartPoleRules, make_balance
@@ -20,6 +21,7 @@ from simrl_envs.toy.rules.identity_continuous import (
 from simrl_envs.toy.rules.identity_heads import IdentityHeadsConfig, IdentityHeadsRules
 from simrl_envs.toy.rules.memory import MemoryConfig, MemoryRules
 from simrl_envs.toy.rules.pendulum import (
+    MAX_TORQUE,
     PendulumConfig,
     PendulumEnv,
     PendulumRules,
@@ -49,12 +51,14 @@ tic_tac_toe = toy_plugin(
     _tic_tac_toe.TicTacToeConfig,
     _tic_tac_toe.TicTacToeRules,
     policies={"tactical": _tic_tac_toe.make_tactical},
+    controls=board_controls(_tic_tac_toe.TicTacToeRules),
 )
 connect_four = toy_plugin(
     "four in a row with falling stones, two agents in turn",
     _connect_four.ConnectFourConfig,
     _connect_four.ConnectFourRules,
     policies={"tactical": _connect_four.make_tactical},
+    controls=board_controls(_connect_four.ConnectFourRules),
 )
 cart_pole = toy_plugin(
     "balance a pole on a cart, as gymnasium's CartPole-v1",
@@ -62,12 +66,16 @@ cart_pole = toy_plugin(
     CartPoleRules,
     env=CartPoleEnv,
     policies={"balance": make_balance},
+    controls=lambda config: PushControls(),
 )
 double_integrator = toy_plugin(
     "push a mass to the origin at quadratic cost; the optimum is known",
     DoubleIntegratorConfig,
     DoubleIntegratorRules,
     policies={"lqr": make_lqr},
+    controls=lambda config: AxisControls(
+        -config.max_force, config.max_force, "push left", "push right"
+    ),
 )
 pendulum = toy_plugin(
     "swing a pendulum up and hold it, as gymnasium's Pendulum-v1",
@@ -75,4 +83,7 @@ pendulum = toy_plugin(
     PendulumRules,
     env=PendulumEnv,
     policies={"swing": make_swing},
+    controls=lambda config: AxisControls(
+        MAX_TORQUE, -MAX_TORQUE, "turn anticlockwise", "turn clockwise"
+    ),
 )

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from simrl.core.actions import ContinuousActions, DiscreteActions
+from simrl.core.controls import Controls
 from simrl.core.plugins import EnvPlugin
 from simrl.core.policy import Policy
 from simrl.core.replay import Replay
@@ -254,6 +255,7 @@ def toy_plugin(
     *,
     env: Callable[[Any, int], ToyEnv] = ToyEnv,
     policies: dict[str, Callable[[Any], Policy]] | None = None,
+    controls: Callable[[Any], Controls] | None = None,
 ) -> EnvPlugin:
     """Register a toy: `rules(config)` builds its rules, `env(rules, num_envs)` its environment."""
 
@@ -275,6 +277,7 @@ def toy_plugin(
         dynamics=lambda options: ToyDynamics(rules(options)),
         policies=policies or {},
         frames=frames,
+        controls=controls,
     )
 
 

@@ -6,6 +6,7 @@ from simrl_envs.vehicle.base import vehicle_plugin
 from simrl_envs.vehicle.car.config import CarLaneConfig
 from simrl_envs.vehicle.car.driver import make_driver
 from simrl_envs.vehicle.car.rules import CarLaneRules
+from simrl_envs.vehicle.controls import make_controls
 from simrl_envs.vehicle.platoon.acc import make_acc, make_cacc
 from simrl_envs.vehicle.platoon.config import PlatoonConfig
 from simrl_envs.vehicle.platoon.rules import PlatoonRules
@@ -15,6 +16,7 @@ car_lane = vehicle_plugin(
     CarLaneConfig,
     CarLaneRules,
     policies={"driver": make_driver},
+    controls=make_controls,
 )
 platoon = vehicle_plugin(
     "a platoon of cars with actuation and communication delay; each follower is an agent",

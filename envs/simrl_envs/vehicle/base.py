@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from simrl.core.actions import ContinuousActions
+from simrl.core.controls import Controls
 from simrl.core.plugins import EnvPlugin
 from simrl.core.policy import Policy
 from simrl.core.replay import Replay
@@ -270,6 +271,7 @@ def vehicle_plugin(
     config: type,
     rules: Callable[[Any], Rules],
     policies: dict[str, Callable[[Any], Policy]],
+    controls: Callable[[Any], Controls] | None = None,
 ) -> EnvPlugin:
     """Register a vehicle task whose rules are built by `rules(config)`."""
 
@@ -290,6 +292,7 @@ def vehicle_plugin(
         dynamics=lambda options: VehicleDynamics(rules(options)),
         policies=policies,
         frames=frames,
+        controls=controls,
     )
 
 
