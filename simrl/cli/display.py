@@ -96,6 +96,10 @@ class TrainingDisplay:
             found = [(k.removeprefix(prefix), v) for k, v in rates.items() if k.startswith(prefix)]
             if found:
                 rows.append((label, "  ".join(f"{name} {value:.0%}" for name, value in found)))
+        if "prefs/asked" in metrics:
+            count = {name: f"{metrics[f'prefs/{name}']:.0f}" for name in ("asked", "answered")}
+            fit = f", fits {metrics['reward/accuracy']:.0%}" if "reward/accuracy" in metrics else ""
+            rows.append(("questions", f"{count['asked']} asked, {count['answered']} answered{fit}"))
         losses = [
             f"{name.removeprefix('loss/')} {metrics[name]:.3g}"
             for name in ("loss/policy", "loss/value", "loss/entropy", "loss/approx_kl")

@@ -66,17 +66,31 @@ def run(arguments: Sequence[str]) -> int:
     return train(built, console, title=name, evaluate=args.evaluate)
 
 
-def train(built: Run, console: Console, *, title: str, evaluate: bool = True) -> int:
+def train(
+    built: Run,
+    console: Console,
+    *,
+    title: str,
+    evaluate: bool = True,
+    command: str = "",
+    report: str = "",
+) -> int:
     """Train a built run with a display; Ctrl-C saves and says how to resume.
 
+    `command` starts such a run and `report` tells about this one; by default those of plain runs.
     A second Ctrl-C, or one in the last evaluation, stops at once: the last checkpoint is good.
     """
+    resume = f"continue with: {command or f'simrl train {title}'} --resume {built.folder}"
     try:
-        return _train(built, console, title=title, evaluate=evaluate)
+        if _interrupted(built, console, title):
+            console.print(f"stopped and saved; {resume}", soft_wrap=True)
+            return 2
+        _finish(built, console, evaluate, report or f"simrl report {built.folder}")
+        return 0
     except KeyboardInterrupt:
         saved = built.loop.checkpoints is not None and built.loop.checkpoints.steps()
         if saved:
-            console.print(f"stopped; {_how_to_resume(built, title)}", soft_wrap=True)
+            console.print(f"stopped; {resume}", soft_wrap=True)
         else:
             console.print("stopped before anything was saved")
         return 2
@@ -85,7 +99,8 @@ def train(built: Run, console: Console, *, title: str, evaluate: bool = True) ->
             built.loop.writer.close()
 
 
-def _train(built: Run, console: Console, *, title: str, evaluate: bool) -> int:
+def _interrupted(built: Run, console: Console, title: str) -> bool:
+    """Train to the end, or until the first Ctrl-C; tell whether there was one."""
     loop = built.loop
     with (
         _stop_on_interrupt() as interrupted,
@@ -97,9 +112,12 @@ def _train(built: Run, console: Console, *, title: str, evaluate: bool) -> int:
             figures = built.evaluation.evaluate(loop.progress)
             display.after_update(loop.progress, figures)
         loop.run(lambda: bool(interrupted))
-    if interrupted:
-        console.print(f"stopped and saved; {_how_to_resume(built, title)}", soft_wrap=True)
-        return 2
+    return bool(interrupted)
+
+
+def _finish(built: Run, console: Console, evaluate: bool, report: str) -> None:
+    """Evaluate, save and say what was done."""
+    loop = built.loop
     if evaluate:
         figures = built.evaluation.evaluate(loop.progress)
         if loop.writer is not None:
@@ -108,14 +126,9 @@ def _train(built: Run, console: Console, *, title: str, evaluate: bool) -> int:
         console.print(evaluation_table(built.evaluation.last))
     console.print(
         f"trained {loop.progress.steps:,} agent-steps in {loop.progress.seconds / 60:.1f} minutes\n"
-        f"report:   simrl report {built.folder}",
+        f"report:   {report}",
         soft_wrap=True,
     )
-    return 0
-
-
-def _how_to_resume(built: Run, title: str) -> str:
-    return f"continue with: simrl train {title} --resume {built.folder}"
 
 
 def _start(name: str, args: TrainArguments) -> Run:

@@ -125,6 +125,8 @@ class TrainingLoop:
         self.checkpoints = checkpoints
         self.relabel = relabel
         self.progress = Progress()
+        self.stop: Callable[[], bool] = lambda: False
+        """Whether the run is to end after this update; a hook that waits looks at it."""
         self._saved_seconds = 0.0
 
     @property
@@ -139,6 +141,7 @@ class TrainingLoop:
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Progress:
         """Train until the configured end, or until `stop()` says so after an update."""
+        self.stop = stop
         while self.fraction_done < 1.0 and not stop():
             self.update()
         if self.checkpoints is not None:

@@ -171,7 +171,7 @@ class PreferenceLoop:
         self.learn()
         if not self.ready:
             return None
-        return {**self.figures(), **self._figures, **self.relabel(buffer)}
+        return {**self._figures, **self.relabel(buffer)}
 
     def ask(self) -> bool:
         """Ask the questions of one round; False if there is too little play to ask about."""

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 import tyro
@@ -21,7 +21,7 @@ from simrl.core.files import write_atomic
 from simrl.core.plugins import make_env
 from simrl.core.seeding import child_seed
 from simrl.core.spec import EnvSpec
-from simrl.learn.loop import LoopConfig
+from simrl.learn.loop import LoopConfig, Progress
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCritic, ActorCriticConfig
 from simrl.preferences.collect_loop import PreferenceLoop, QueryConfig
@@ -41,6 +41,9 @@ from simrl.runs.config import (
 from simrl.runs.policies import run_weights
 from simrl.runs.training import Additions, Run, build_run, resume_run, start_run
 
+if TYPE_CHECKING:
+    from simrl.runs.people import People
+
 HUMAN = "human"
 """Name of the teacher that stands for people at the labelling page."""
 
@@ -56,6 +59,8 @@ class PreferenceConfig:
     terms: Mapping[str, float] = field(default_factory=dict)
     """Weights of the environment's reward terms that a scripted teacher judges by; empty: the
     task's own reward."""
+    prompt: str = ""
+    """What the labelling page says above the clips; empty: its own words."""
     queries: QueryConfig = field(default_factory=QueryConfig)
     """What is asked, how much and when."""
     relabel: RelabelConfig = field(default_factory=RelabelConfig)
@@ -85,6 +90,19 @@ class PreferenceRun:
     """Segments, questions, answers and reward model."""
     config: PreferenceConfig
     """What was asked for."""
+    people: People | None
+    """Whom it asks, if the teacher is human; to be closed in the end."""
+
+
+class QuestionsHook:
+    """Log the counts of questions and answers; a hook of the training loop."""
+
+    def __init__(self, loop: PreferenceLoop) -> None:
+        self.loop = loop
+
+    def after_update(self, progress: Progress, metrics: Mapping[str, float]) -> Mapping[str, float]:
+        """Return the counts, also while there is no reward yet."""
+        return self.loop.figures()
 
 
 def build_preferences(config: PreferenceConfig, folder: Path | str | None = None) -> PreferenceRun:
@@ -101,21 +119,26 @@ def build_preferences(config: PreferenceConfig, folder: Path | str | None = None
     trainer = RewardTrainer(ensemble, config.fit, seed=child_seed(train.seed, "reward fit"))
     gamma = train.ppo.group_gamma.get(PREFERENCE, train.ppo.gamma)
     relabel = RelabelByReward(ensemble, env.spec, config.relabel, gamma=gamma)
+    people = _people(config, plain.spec, folder)
     loop = PreferenceLoop(
         env,
         trainer,
         relabel,
-        _source(config, plain.spec),
+        people.answers if people else _scripted(config, plain.spec),
         config.queries,
         seed=child_seed(train.seed, "preferences"),
     )
     additions = Additions(env, [loop.recorder], {"preferences": loop}, loop)
     run = build_run(train, folder, additions)
+    seating = run.loop.engine.seating
     loop.fraction = lambda: run.loop.fraction_done
-    loop.judged = run.loop.engine.seating.trains
+    loop.judged = seating.trains
+    run.loop.hooks.append(QuestionsHook(loop))
+    if people is not None:
+        people.attach(run.loop, loop, seating)
     if config.init:
         start_from(run.policy.net, config.init)
-    return PreferenceRun(run, loop, config)
+    return PreferenceRun(run, loop, config, people)
 
 
 def start_preferences(config: PreferenceConfig, folder: Path | str) -> PreferenceRun:
@@ -202,9 +225,25 @@ def _grown(value: Tensor, shape: torch.Size, fill: float) -> Tensor:
     return torch.cat([value, value.new_full((missing, *value.shape[1:]), fill)])
 
 
-def _source(config: PreferenceConfig, spec: EnvSpec) -> AnswerSource:
+def _scripted(config: PreferenceConfig, spec: EnvSpec) -> AnswerSource:
     constants = dataclasses.replace(teacher_config(config.teacher), terms=config.terms)
     return ScriptedAnswers(ScriptedTeacher(constants, spec, seed=config.train.seed))
+
+
+def _people(config: PreferenceConfig, spec: EnvSpec, folder: Path | str | None) -> People | None:
+    if config.teacher != HUMAN:
+        return None
+    if folder is None:
+        raise ValueError("people are asked through files: give the run a folder")
+    from simrl.runs.people import People  # needs packages that scripted teachers do without
+
+    return People(
+        config.train,
+        spec,
+        Path(folder),
+        segment=config.queries.segment,
+        prompt=config.prompt,
+    )
 
 
 def _own_fields(config: PreferenceConfig) -> dict[str, Any]:

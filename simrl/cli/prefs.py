@@ -1,0 +1,182 @@
+"""`simrl prefs train PRESET` and `simrl prefs report RUN`: train on a reward that is learned."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from simrl.cli.arguments import parse
+from simrl.cli.train import train
+from simrl.runs.options import parse_options
+from simrl.runs.page import PageConfig
+from simrl.runs.preferences import (
+    HUMAN,
+    PRESETS,
+    PreferenceConfig,
+    PreferenceRun,
+    preference_config,
+    preset,
+    resume_preferences,
+    start_preferences,
+)
+from simrl.runs.preferences_report import preference_figures
+
+ACTIONS = {
+    "train": "train an agent on a reward that is learned from comparisons",
+    "report": "print what a run asked, what it learned and how it did",
+}
+"""What `simrl prefs` can do."""
+
+
+@dataclass(frozen=True)
+class PrefsTrainArguments:
+    """Train an agent on a reward that is learned from comparisons of its play.
+
+    With a scripted teacher (oracle, mistake, noisy, skip, myopic, equal) the answers come at once.
+    With --teacher human they come from the labelling page, which is served beside training;
+    questions are asked while training goes on, and people answer whenever they come.
+    """
+
+    config: Annotated[PreferenceConfig, tyro.conf.arg(name="")]
+    out: Path | None = None
+    """Folder of the run; by default runs/prefs-PRESET-DATE-TIME."""
+    resume: Path | None = None
+    """Continue the run in this folder from its newest checkpoint; only --minutes and --steps, if
+    given, replace what it was started with."""
+    labels: int | None = None
+    """Ask so many questions in all; short for --queries.labels."""
+    wait: int | None = None
+    """Learn nothing before so many answers have come; short for --queries.wait."""
+    minutes: float | None = None
+    """Train for so many minutes in all [min]; replaces the preset's length."""
+    steps: int | None = None
+    """Train for so many agent-steps in all; replaces the preset's length."""
+    option: tuple[str, ...] = ()
+    """Options of the environment's config, each NAME=VALUE with the value in YAML."""
+    evaluate: bool = True
+    """Play the evaluation games at the end."""
+    page: PageConfig = field(default_factory=PageConfig)
+    """Where the labelling page is served if people answer."""
+
+
+@dataclass(frozen=True)
+class PrefsReportArguments:
+    """Print what a run asked, what its reward model learned, and how the agent does."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what the first word says and return the exit code."""
+    words = list(arguments)
+    if not words or words[0] in ("-h", "--help"):
+        _print_help()
+        return 0 if words else 2
+    if words[0] not in ACTIONS:
+        raise ValueError(f"unknown action {words[0]!r}; the actions are {', '.join(ACTIONS)}")
+    return _train(words[1:]) if words[0] == "train" else _report(words[1:])
+
+
+def _train(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        _print_help()
+        return 0 if words else 2
+    if words[0].startswith("-"):
+        raise ValueError(f"name a preset first; the presets are {', '.join(PRESETS)}")
+    name = words[0]
+    prog = f"simrl prefs train {name}"
+    args = parse(PrefsTrainArguments, prog, words[1:], default=PrefsTrainArguments(preset(name)))
+    if args.minutes is not None and args.steps is not None:
+        raise ValueError("give --minutes or --steps, not both")
+    asked = args.labels is not None or args.wait is not None
+    if args.resume and (args.config != preset(name) or args.option or asked):
+        raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
+    console = Console(highlight=False)
+    built = _resume(args) if args.resume else _start(name, args)
+    try:
+        return _run(built, name, args, console)
+    finally:
+        if built.people is not None:
+            built.people.close()
+
+
+def _run(built: PreferenceRun, name: str, args: PrefsTrainArguments, console: Console) -> int:
+    console.print(f"run folder: {built.run.folder}", soft_wrap=True)
+    if built.people is not None:
+        console.print(f"labelling page: {built.people.serve(args.page)}", soft_wrap=True)
+    return train(
+        built.run,
+        console,
+        title=f"prefs {name}",
+        command=f"simrl prefs train {name}",
+        report=f"simrl prefs report {built.run.folder}",
+        evaluate=args.evaluate,
+    )
+
+
+def _start(name: str, args: PrefsTrainArguments) -> PreferenceRun:
+    stem = f"prefs-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    config = args.config
+    train_config = _with_length(config, args).train
+    options = {**train_config.env_options, **parse_options(args.option)}
+    queries = config.queries
+    if args.labels is not None:
+        queries = dataclasses.replace(queries, labels=args.labels)
+    if args.wait is not None:
+        queries = dataclasses.replace(queries, wait=args.wait)
+    train_config = dataclasses.replace(train_config, env_options=options)
+    config = dataclasses.replace(config, train=train_config, queries=queries)
+    return start_preferences(config, args.out or Path("runs") / stem)
+
+
+def _resume(args: PrefsTrainArguments) -> PreferenceRun:
+    if args.resume is None:
+        raise ValueError("there is nothing to resume")
+    return resume_preferences(args.resume, _with_length(preference_config(args.resume), args).train)
+
+
+def _with_length(config: PreferenceConfig, args: PrefsTrainArguments) -> PreferenceConfig:
+    if args.minutes is None and args.steps is None:
+        return config
+    loop = dataclasses.replace(config.train.loop, minutes=args.minutes, steps=args.steps)
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, loop=loop))
+
+
+def _report(words: list[str]) -> int:
+    args = parse(PrefsReportArguments, "simrl prefs report", words)
+    figures = preference_figures(args.run)
+    if args.json:
+        sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+        return 0
+    table = Table(title=f"{args.run}", title_justify="left", show_header=False)
+    table.add_column("figure", style="dim")
+    table.add_column("value", justify="right")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.4g}" if isinstance(value, float) else str(value))
+    Console(highlight=False).print(table)
+    return 0
+
+
+def _print_help() -> None:
+    out = Console(highlight=False)
+    out.print("usage: simrl prefs train PRESET [--teacher NAME] [--labels N] [--wait N]")
+    out.print("                               [--minutes M | --steps N] [--seed S] [--out DIR]")
+    out.print("                               [--resume DIR] [any field of the config]")
+    out.print("       simrl prefs report RUN [--json]\n")
+    out.print(f"teachers: oracle, mistake, noisy, skip, myopic, equal, {HUMAN}")
+    out.print("simrl prefs train PRESET --help shows every field. The presets:\n")
+    for name, function in PRESETS.items():
+        out.print(f"  [bold]{name:<14}[/] {(function.__doc__ or '').splitlines()[0]}")
