@@ -4,6 +4,9 @@ gymnasium calls `mj_rnePostConstraint` after `mj_step`, which reads the contacts
 evaluation.  A batch computes `cfrc_ext` only where a sensor asks for it.  With the Euler integrator
 such a sensor is enough.  The Runge-Kutta integrator skips sensors in its inner stages, so the state
 of its fourth stage is rebuilt from the derived fields that it left, and evaluated once more.
+
+A primal solver (Newton, CG) leaves the accelerations that it found as its next start, so that no
+iteration is needed to find the forces again.  The dual one (PGS) has to start where it started.
 """
 
 from __future__ import annotations
@@ -53,6 +56,10 @@ class ContactStage:
             self._read = {name: batch.bind(name) for name in READ}
         self._qpos, self._qvel = batch.bind("qpos"), batch.bind("qvel")
         self._warm = batch.bind("qacc_warmstart")
+        self._iterations = batch.expand("opt.iterations")
+        self._most = int(model.opt.iterations)
+        self._dual = model.opt.solver == mujoco.mjtSolver.mjSOL_PGS
+        self._dual |= model.opt.noslip_iterations > 0
         self._started, self._after = self._warm.copy(), batch.state.copy()
         self._turned = np.empty((batch.nsim, 1, 3))
 
@@ -62,16 +69,29 @@ class ContactStage:
             self._batch.step(nstep=count)
             return
         self._flags[:] = self._silent
+        if self._dual:
+            self._step_noting_start(count)
+        else:
+            self._batch.step(nstep=count)
+        np.copyto(self._after, self._batch.state)
+        self._rebuild()
+        self._flags[:] = self._asking
+        if self._dual:
+            self._warm[:] = self._started
+        else:
+            self._iterations[:] = 0
+        try:
+            self._batch.forward()
+        finally:
+            self._iterations[:] = self._most
+            self._batch.state[:] = self._after
+
+    def _step_noting_start(self, count: int) -> None:
+        """Advance, and keep where the solver starts in the last physics step."""
         if count > 1:
             self._batch.step(nstep=count - 1)
         np.copyto(self._started, self._warm)
         self._batch.step()
-        np.copyto(self._after, self._batch.state)
-        self._rebuild()
-        self._warm[:] = self._started
-        self._flags[:] = self._asking
-        self._batch.forward()
-        self._batch.state[:] = self._after
 
     def _rebuild(self) -> None:
         """Write the state at which the derived fields were computed."""
