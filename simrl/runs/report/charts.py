@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -18,8 +18,8 @@ MAX_POINTS = 120
 
 NUM_COLOURS = 8
 # Stand-ins that no real colour equals: the page's style sheet says what they look like.
-_INK, _FAINT = "#010203", "#010204"
-_LINE = tuple(f"#0102{16 + index:02x}" for index in range(NUM_COLOURS))
+INK, FAINT = "#010203", "#010204"
+LINE = tuple(f"#0102{16 + index:02x}" for index in range(NUM_COLOURS))
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,28 @@ def line_chart(
     Colours are CSS variables: --ink, --faint, --c0 to --c7.  With `percent` the vertical axis runs
     from 0 to 1 and is labelled in percent.
     """
+
+    def draw(axes: Axes) -> None:
+        for index, curve in enumerate(curves):
+            _draw(axes, binned(curve), LINE[index % NUM_COLOURS])
+        style(axes, x_label, percent)
+        if len(curves) > 1:
+            axes.legend(frameon=False, labelcolor=INK, loc="best", fontsize=8, handlelength=1.4)
+
+    return chart(draw, title=title, wide=wide)
+
+
+def chart(draw: Callable[[Axes], None], *, title: str, wide: bool = False) -> str:
+    """Return what `draw` puts on one pair of axes as an `<svg>` element for an HTML page.
+
+    Use the colours `INK`, `FAINT` and `LINE` alone: they become the style sheet's.
+    """
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "simrl", "font.size": 9.0}):
         # Fixed margins: layout engines measure every text and take most of the time.
         figure = Figure(figsize=(8.6, 3.2) if wide else (3.7, 2.3))
         left, bottom = (0.055, 0.15) if wide else (0.135, 0.2)
         figure.subplots_adjust(left=left, bottom=bottom, right=0.985, top=0.97)
-        axes = figure.add_subplot()
-        for index, curve in enumerate(curves):
-            _draw(axes, binned(curve), _LINE[index % NUM_COLOURS])
-        _style(axes, x_label, percent)
-        if len(curves) > 1:
-            axes.legend(frameon=False, labelcolor=_INK, loc="best", fontsize=8, handlelength=1.4)
+        draw(figure.add_subplot())
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True)
     return _for_page(buffer.getvalue(), title)
@@ -96,13 +107,14 @@ def _draw(axes: Axes, curve: Series, colour: str) -> None:
             axes.vlines(curve.x, curve.low, curve.high, color=colour, lw=1.6)
 
 
-def _style(axes: Axes, x_label: str, percent: bool) -> None:
-    axes.set_xlabel(x_label, color=_INK)
-    axes.grid(axis="y", color=_FAINT, lw=0.6)
-    axes.tick_params(colors=_INK, length=0, labelsize=8)
+def style(axes: Axes, x_label: str, percent: bool) -> None:
+    """Give the axes the page's look; with `percent` the vertical one runs from 0 to 1."""
+    axes.set_xlabel(x_label, color=INK)
+    axes.grid(axis="y", color=FAINT, lw=0.6)
+    axes.tick_params(colors=INK, length=0, labelsize=8)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
-        spine.set_color(_FAINT)
+        spine.set_color(FAINT)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     axes.margins(x=0.02)
@@ -124,8 +136,8 @@ def _for_page(svg: str, title: str) -> str:
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", svg)
-    for colour, name in ((_INK, "ink"), (_FAINT, "faint")):
+    for colour, name in ((INK, "ink"), (FAINT, "faint")):
         svg = svg.replace(colour, f"var(--{name})")
-    for index, colour in enumerate(_LINE):
+    for index, colour in enumerate(LINE):
         svg = svg.replace(colour, f"var(--c{index})")
     return svg.strip()
