@@ -77,7 +77,7 @@ class BoardRules:
             ),
             state_size=self.record.itemsize,
             metrics=("outcome",),
-            agent_names=("first", "second"),
+            agent_names=("blue", "red"),  # as their stones are drawn; blue moves first
         )
 
     def start(self, games: np.ndarray) -> None:

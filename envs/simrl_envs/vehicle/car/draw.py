@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from simrl_envs.vehicle.car import config as c
 from simrl_envs.vehicle.car import row as r
@@ -31,6 +31,7 @@ class Window:
         self.x, self.y = x, y
         self.image = Image.new("RGB", SIZE, GRASS)
         self.pen = ImageDraw.Draw(self.image)
+        self.pen.font = ImageFont.load_default(20)
 
     def at(self, x: float, y: float) -> Point:
         """Return the pixel of a place [m]; north is up."""
@@ -79,8 +80,8 @@ def draw_lane(row: np.ndarray, numbers: np.ndarray, parts: Mapping[str, slice]) 
     speed, seconds = float(row[r.SPEED]), float(row[TIME])
     text = f"{seconds:4.1f} s   {speed:4.1f} m/s   {row[r.S] - row[r.START_S]:5.0f} m"
     failure = "   collision" if row[r.HIT] else "   off the road" if row[r.OFF_ROAD] else ""
-    window.pen.rectangle((0, 0, 16 + window.pen.textlength(text + failure), 22), fill=PAINT)
-    window.pen.text((8, 6), text + failure, fill=INK)
+    window.pen.rectangle((0, 0, 20 + window.pen.textlength(text + failure), 34), fill=PAINT)
+    window.pen.text((10, 5), text + failure, fill=INK)
     return np.asarray(window.image, dtype=np.uint8).copy()
 
 

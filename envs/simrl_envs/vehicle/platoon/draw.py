@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from simrl_envs.vehicle.platoon import config as c
 from simrl_envs.vehicle.platoon.config import PlatoonConfig
@@ -28,13 +28,14 @@ def draw_platoon(row: np.ndarray, config: PlatoonConfig, parts: Mapping[str, sli
     """Draw one row as `(320, 960, 3)` uint8; the leader is at the right."""
     image = Image.new("RGB", SIZE, PAPER)
     pen = ImageDraw.Draw(image)
+    pen.font = ImageFont.load_default(17)
     cars = row[parts["cars"]].reshape(-1, 3)
     _draw_road(pen, cars, config)
     _draw_errors(pen, cars, config)
     speeds = cars[:, 1]
     text = f"{row[TIME]:5.1f} s   leader {speeds[0]:4.1f} m/s   last {speeds[-1]:4.1f} m/s"
     failure = "   collision" if row[c.HIT] else ""
-    pen.text((12, 12), text + failure, fill=INK)
+    pen.text((12, 10), text + failure, fill=INK)
     return np.asarray(image, dtype=np.uint8).copy()
 
 
@@ -55,14 +56,14 @@ def _draw_road(pen: ImageDraw.ImageDraw, cars: np.ndarray, config: PlatoonConfig
         pen.rectangle((left, middle - half, right, middle + half), fill=colour, outline=INK)
         if acceleration < -0.5:
             pen.rectangle((left - 2, middle - half, left + 2, middle + half), fill=BRAKE)
-        pen.text((left, middle + half + 4), str(index), fill=PAINT)
+        pen.text((left, middle + half + 2), str(index), fill=PAINT)
 
 
 def _draw_errors(pen: ImageDraw.ImageDraw, cars: np.ndarray, config: PlatoonConfig) -> None:
     """Draw each follower's spacing error as a bar, 2 m to either side, and its figures."""
     top, bottom = CHART
     middle, unit = (top + bottom) / 2, (bottom - top) / 4.0
-    pen.text((12, top - 16), "spacing error [m], -2 to 2", fill=INK)
+    pen.text((12, top - 24), "spacing error [m], -2 to 2", fill=INK)
     pen.line((12, middle, SIZE[0] - 12, middle), fill=INK)
     width = (SIZE[0] - 24) / len(cars)
     gaps = cars[:-1, 0] - cars[1:, 0] - config.length
