@@ -16,6 +16,35 @@ of kind "live": env, env_options, policies (a name for each seat, or one for all
 ("", "tamer" or "coach"); of kind "correct" there is nothing to set, the clip says it all.
 """
 
+from simrl.preferences.live.open import LEARNERS, MakePolicy, make_learner, open_session
+from simrl.preferences.live.person import (
+    ForcedPolicy,
+    PersonInputs,
+    PersonLeftError,
+    PersonPolicy,
+    TakeOverPolicy,
+)
 from simrl.preferences.live.protocol import LiveConfig, Message, Mode, read_frame, read_message
+from simrl.preferences.live.session import Judgement, LiveSession
+from simrl.preferences.live.stage import LiveLearner, LiveTask
 
-__all__ = ["LiveConfig", "Message", "Mode", "read_frame", "read_message"]
+__all__ = [
+    "LEARNERS",
+    "ForcedPolicy",
+    "Judgement",
+    "LiveConfig",
+    "LiveLearner",
+    "LiveSession",
+    "LiveTask",
+    "MakePolicy",
+    "Message",
+    "Mode",
+    "PersonInputs",
+    "PersonLeftError",
+    "PersonPolicy",
+    "TakeOverPolicy",
+    "make_learner",
+    "open_session",
+    "read_frame",
+    "read_message",
+]

@@ -14,8 +14,8 @@ The page sends text, each a JSON object with any of these keys; several may come
                                        pointer moves at most 30 a second; a key that is left out of
                                        "keys" is up.  On blur send {"keys": []}
     {"take_over": true}                the person acts for the seat from now on; false: the policy
-    {"seek": 40}                       mode "correct", before the first run: start at this step of
-                                       the clip instead; a new first frame comes
+    {"seek": 40}                       mode "correct": start at this step of the clip, or start
+                                       again; what was played is forgotten, a new first frame comes
     {"submit": true}                   end, and keep the result
     {"cancel": true}                   end, and keep nothing
 
@@ -39,18 +39,22 @@ Text messages are JSON objects with a "type":
              step and steps (mode "correct": where it starts, how long the clip is), person (whether
              the person holds the seat)
     state    after every change of it: paused, speed, person, waiting (a game by turns waits for the
-             person), step (mode "correct": of the clip)
+             person); in mode "correct" also step (of the clip) and over (the episode has ended: the
+             demonstration can be submitted, or started again by seek)
     feedback count, value, time: one for each judgement that was taken in; and "learner": figures of
              the learner, {name: number}, where one learns
     episode  an episode has ended: return, steps, metrics {name: number}
     error    message: one line for the person; the session goes on unless a "done" follows
-    done     last of all: reason ("submitted", "time", "episode", "cancelled", "idle", "error"),
-             value: the answer that was made, or null
+    done     last of all: reason ("submitted", "time", "cancelled", "idle", "error"), value: the
+             answer that was made, or null; only "submitted" and "time" leave one
 
-`value` is of the store's kind: for mode "live" {"events": [[seconds, value], ...], "speeds": [...],
-"clip": ID} with seconds from the clip's start (game time) and the speed at each event; for mode
-"correct" {"clip": ID, "step": K, "demonstration": ID}.  Whoever carries the messages stores
-`LiveSession.result()` as the answer, never what a page sends.
+`value` is of the store's kind.  Mode "live": {"events": [[seconds, value], ...], "speeds": [...],
+"clip": ID, "clips": [[seconds, ID], ...]}: seconds of game time since the session's start, the
+speed of play at each event, and a clip for each episode with the time at which it begins ("clip" is
+the first).  An event's seconds are those of what was on the screen then; the person's own delay is
+in real seconds, so game seconds divided by the speed.  Mode "correct": {"clip": ID, "step": K,
+"demonstration": ID}.  Whoever carries the messages stores `LiveSession.result()` as the answer,
+never what a page sends.
 """
 
 from __future__ import annotations
@@ -64,7 +68,7 @@ from typing import Any, Literal
 from simrl.core.controls import MOUSE_BUTTONS, Click
 
 Mode = Literal["live", "correct"]
-Reason = Literal["submitted", "time", "episode", "cancelled", "idle", "error"]
+Reason = Literal["submitted", "time", "cancelled", "idle", "error"]
 
 MAX_MESSAGE = 4096
 """Longest message that is read [bytes]."""

@@ -133,7 +133,7 @@ def _text(value: Mapping[str, Any], question: NewQuestion) -> None:
 
 
 def _live(value: Mapping[str, Any], question: NewQuestion) -> None:
-    _keys(value, "events", "clip", "?speeds")
+    _keys(value, "events", "clip", "?speeds", "?clips")
     _clip(value["clip"], "clip")
     events = value["events"]
     if not isinstance(events, list | tuple) or len(events) > MAX_EVENTS:
@@ -146,6 +146,13 @@ def _live(value: Mapping[str, Any], question: NewQuestion) -> None:
         raise ValueError(f"speeds must be a list of {len(events)} numbers, one an event")
     if not all(_finite(speed) for speed in speeds):
         raise ValueError("speeds must be finite numbers")
+    clips = value.get("clips", [])
+    if not isinstance(clips, list | tuple) or len(clips) > MAX_EVENTS:
+        raise ValueError(f"clips must be a list of at most {MAX_EVENTS} [seconds, clip]")
+    for part in clips:
+        if not (isinstance(part, list | tuple) and len(part) == 2 and _finite(part[0])):
+            raise ValueError(f"clips must hold [seconds, clip], got {part!r}")
+        _clip(part[1], "a clip of clips")
 
 
 _ENDS = ("low", "high")
