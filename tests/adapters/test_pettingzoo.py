@@ -29,25 +29,25 @@ def test_parallel_seed(name):
 def test_masks_stand_where_pettingzoo_looks_for_them():
     env = ParallelPettingZoo(make_env("tic-tac-toe", 1))
     obs, infos = env.reset(seed=0)
-    assert env.agents == ["first", "second"]
-    assert obs["first"]["action_mask"].tolist() == [1] * 9 + [0]
-    assert infos["second"]["action_mask"].tolist() == [0] * 9 + [1]
-    assert env.observation_space("first").contains(obs["first"])
+    assert env.agents == ["blue", "red"]
+    assert obs["blue"]["action_mask"].tolist() == [1] * 9 + [0]
+    assert infos["red"]["action_mask"].tolist() == [0] * 9 + [1]
+    assert env.observation_space("blue").contains(obs["blue"])
 
 
 def test_a_game_ends_for_both_with_its_last_board():
     env = ParallelPettingZoo(make_env("tic-tac-toe", 1), on_illegal="raise")
     env.reset(seed=0)
     for ply, move in enumerate([0, 3, 1, 4, 2]):
-        actions = {"first": 9, "second": 9}
-        actions[("first", "second")[ply % 2]] = move
+        actions = {"blue": 9, "red": 9}
+        actions[("blue", "red")[ply % 2]] = move
         obs, reward, terminated, truncated, _ = env.step(actions)
-    assert reward == {"first": 1.0, "second": -1.0}
-    assert terminated == {"first": True, "second": True}
-    assert truncated == {"first": False, "second": False}
+    assert reward == {"blue": 1.0, "red": -1.0}
+    assert terminated == {"blue": True, "red": True}
+    assert truncated == {"blue": False, "red": False}
     assert env.agents == []
     # Own stones of the first player: the upper row.
-    assert obs["first"]["observation"][:9].tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 0]
+    assert obs["blue"]["observation"][:9].tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 0]
 
 
 def test_errors_are_clear():
@@ -56,7 +56,7 @@ def test_errors_are_clear():
     env = ParallelPettingZoo(make_env("tic-tac-toe", 1))
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"no action for \['second'\]"):
-        env.step({"first": 0})
+        env.step({"blue": 0})
 
 
 @pytest.mark.parametrize(
