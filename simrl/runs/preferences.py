@@ -124,7 +124,7 @@ def build_preferences(config: PreferenceConfig, folder: Path | str | None = None
         env,
         trainer,
         relabel,
-        people.answers if people else _scripted(config, plain.spec),
+        people.answers if people else _scripted(config, env.spec),
         config.queries,
         seed=child_seed(train.seed, "preferences"),
     )
