@@ -55,7 +55,7 @@ def test_errors_are_clear():
         ParallelPettingZoo(make_env("tic-tac-toe", 2))
     env = ParallelPettingZoo(make_env("tic-tac-toe", 1))
     env.reset(seed=0)
-    with pytest.raises(ValueError, match=r"no action for \['second'\]"):
+    with pytest.raises(ValueError, match=r"no action for \['red'\]"):
         env.step({"blue": 0})
 
 
