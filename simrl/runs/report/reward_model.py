@@ -93,7 +93,7 @@ def _tiles(record: RewardModelRecord) -> str:
             )
     for name, value in record.distances.items():
         tiles.append(
-            (f"{name} to the true reward", f"{value:.2f}", "0 is the same, 1 the opposite")
+            (f"{name} to the true reward", _number(value), "0 is the same, 1 the opposite")
         )
     if record.agreement:
         total = sum(figures["pairs"] for figures in record.agreement.values())
