@@ -3,7 +3,8 @@
 Both sides step gymnasium's HalfCheetah-v5 and Ant-v5 with the same random actions, 64 environments
 on 2 threads, observations, rewards and resets included.  They are measured in short turns, so that
 what else runs on the machine slows both: the best turn counts as the speed, and the median over the
-turns as the ratio.
+turns as the ratio.  Where many programs want the cores, start it with `chrt -r 1`: a batch is as
+slow as its slowest thread.
 
     python scripts/bench/robot_speed.py [--json] [--seconds 0.5]
 """
