@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from simrl.preferences.store import Lease, RefusedError, Session
@@ -178,8 +179,15 @@ async def _store(
 
 
 async def _refuse(socket: WebSocket, site: Site, refusal: HTTPException) -> None:
-    await site.access.audit_refusal(socket, refusal.status_code, str(refusal.detail))
-    await _close(socket, str(refusal.detail))
+    """Log a refusal and tell it: by an HTTP status before the connection stands, then by a reason."""
+    why = str(refusal.detail)
+    await site.access.audit_refusal(socket, refusal.status_code, why)
+    if socket.application_state != WebSocketState.CONNECTING:
+        await _close(socket, why)
+    elif "websocket.http.response" in socket.scope.get("extensions", {}):
+        await socket.send_denial_response(JSONResponse({"error": why}, refusal.status_code))
+    else:
+        await socket.close(1008, why)
 
 
 async def _close(socket: WebSocket, reason: str, code: int = REFUSED) -> None:

@@ -33,9 +33,16 @@ export class ClipView {
     return Number.isFinite(this.media.duration) ? this.media.duration : 0;
   }
 
-  /** Length of one step of the agent in the video [s]. */
+  /** Length of one step of the agent in the video, which shows the start, too [s]. */
   get step() {
-    return this.duration / Math.max(1, this.clip.steps);
+    const { steps, step_seconds: real } = this.clip;
+    return real > 0 && real <= 0.5 ? real : this.duration / (steps + 1);
+  }
+
+  /** Number of the step that is shown at a time. */
+  stepAt(time) {
+    const step = Math.floor(time / Math.max(this.step, 1e-6) + 1e-3);
+    return Math.max(0, Math.min(this.clip.steps - 1, step));
   }
 
   async tell(text) {

@@ -63,7 +63,7 @@ async function show(task) {
     state.playing = on;
     byId("controls").hidden = on;
   };
-  state.part = setup({ root, task, player, answer, stored, say, playing });
+  state.part = setup({ root, task, player, answer, stored, say, playing, broken });
   root.querySelector("[data-skip]")?.addEventListener("click", skip);
   showOptions();
   Object.assign(state, { shownAt: performance.now(), away: 0 });
@@ -153,6 +153,18 @@ function stored(message, told) {
   pace.count(message.progress, outbox.items.length);
   state.undoable = true;
   afterwards(task, told);
+}
+
+/** A live session's connection broke: go on if its question is not ours any more; true if so. */
+async function broken(task) {
+  try {
+    await ask("POST", "/api/renew", { lease: task.lease });
+    return false;
+  } catch (error) {
+    const over = error.status === 404 || error.status === 409;
+    if (over && state.task === task) lost(task);
+    return over;
+  }
 }
 
 function afterwards(task, told) {
@@ -306,7 +318,7 @@ function lost(task) {
     deck.fill();
     return;
   }
-  say("These clips went to somebody else meanwhile. Here are the next.", true);
+  say("That question has been answered or went to somebody else. Here is the next.", true);
   destroy(clear());
   next();
 }

@@ -3,7 +3,7 @@
 import { element, randomKey, write } from "../dom.js";
 import { LiveView, tellControls } from "../live.js";
 
-export function setup({ root, task, player, stored, say, playing }) {
+export function setup({ root, task, player, stored, say, playing, broken }) {
   const clip = task.views[0];
   const part = (name) => root.querySelector(`[data-${name}]`);
   const [tally, take, done, again] = ["tally", "take", "done", "again"].map(part);
@@ -53,7 +53,8 @@ export function setup({ root, task, player, stored, say, playing }) {
         hint.hidden = false;
       },
       stored: (message) => stored(message, "Demonstration sent"),
-      lost(reason) {
+      async lost(reason) {
+        if (await broken(task)) return;
         hint.hidden = false;
         write(hint, `${reason} Press “Once more from there” to start again.`);
       },
@@ -83,8 +84,7 @@ export function setup({ root, task, player, stored, say, playing }) {
     write(part("take-text"), "Take over from here");
     write(tally, "Watch, stop where you would do it otherwise, and take over.");
   }
-  const here = () => Math.floor((player.time / Math.max(clip.duration, 1e-6)) * clip.clip.steps);
-  const toggle = () => (view ? leave() : takeOver(Math.min(clip.clip.steps - 1, here())));
+  const toggle = () => (view ? leave() : takeOver(clip.stepAt(player.time)));
   const once = () => !again.disabled && takeOver(start);
   const finish = () => !done.disabled && view.send({ submit: true });
 

@@ -3,7 +3,7 @@
 import { element, randomKey, write } from "../dom.js";
 import { flash, LiveView } from "../live.js";
 
-export function setup({ root, task, stored, say }) {
+export function setup({ root, task, stored, say, broken }) {
   const tally = root.querySelector("[data-tally]");
   const done = root.querySelector("[data-done]");
   const figure = element("figure", "clip");
@@ -38,7 +38,8 @@ export function setup({ root, task, stored, say }) {
       hint.hidden = Boolean(message.value);
     },
     stored: (message) => stored(message, `Feedback sent: ${up} good, ${down} bad`),
-    lost(reason) {
+    async lost(reason) {
+      if (await broken(task)) return;
       hint.hidden = false;
       write(hint, `${reason} Load the page again to start anew, or skip this one.`);
     },

@@ -12,7 +12,7 @@ export function setup({ root, task, player, answer, say }) {
   function mark() {
     player.play(false);
     const steps = view.clip.steps;
-    marked = Math.max(0, Math.min(steps - 1, Math.floor((player.time / Math.max(view.duration, 1e-6)) * steps)));
+    marked = view.stepAt(player.time);
     const told = `Marked at ${player.time.toFixed(1)} s (step ${marked + 1} of ${steps})`;
     write(root.querySelector("[data-marked]"), "Mark another moment");
     write(badge, told);
