@@ -56,7 +56,7 @@ def reliability_diagram(before: Reliability, after: Reliability, name: str) -> s
 
 def return_scatter(true: np.ndarray, learned: np.ndarray) -> str:
     """Draw the learned return of segments `[M]` against their true return `[M]`, as an `<svg>`."""
-    index = np.unique(np.linspace(0, len(true) - 1, MAX_DOTS).astype(int)) if len(true) else []
+    index = np.unique(np.linspace(0, max(0, len(true) - 1), MAX_DOTS).astype(np.int64))[: len(true)]
 
     def draw(axes: Axes) -> None:
         axes.scatter(true[index], learned[index], s=9, color=LINE[0], alpha=0.55, linewidths=0)
