@@ -166,12 +166,101 @@ def site(store, library, clips):
 
 @pytest.fixture(scope="session")
 def kit():
-    """What tests call: make_clip, draw, compare, serving, submit_login, PASSWORD."""
+    """What tests call."""
     return SimpleNamespace(
         make_clip=make_clip,
         draw=draw,
         compare=compare,
         serving=serving,
         submit_login=submit_login,
+        enter=enter,
+        shown=shown,
+        stored=stored,
+        until=until,
+        wait_for=wait_for,
+        settle=settle,
+        press_and_wait=press_and_wait,
+        scrub=scrub,
+        READY=READY,
+        NEXT_READY=NEXT_READY,
         PASSWORD=PASSWORD,
+    )
+
+
+def enter(page, site, name):
+    """Log in through the form and wait for what is to be judged."""
+    page.goto(f"{site.url}/login")
+    page.fill("#name", name)
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{site.url}/")
+    page.wait_for_function(READY)
+
+
+READY = """() => {
+    const videos = [...document.querySelectorAll(".layer:not(.next) video")];
+    return videos.length && videos.every((video) => video.readyState >= 2)
+        && !document.getElementById("work").hidden;
+}"""
+"""Whether the clips that are to be judged are there."""
+
+NEXT_READY = """() => {
+    const videos = [...document.querySelectorAll(".layer.next video")];
+    return videos.length && videos.every((video) => video.readyState >= 2);
+}"""
+"""Whether those that come next are loaded."""
+
+
+def stored(store):
+    """Answers that stand, those that measure people too."""
+    return [answer for answer in store.answers(include_gold=True) if answer.value is not None]
+
+
+def until(page, expression):
+    """Wait until a JavaScript expression holds; as a function, since our policy forbids eval."""
+    page.wait_for_function(f"() => {expression}")
+
+
+def wait_for(page, condition, what, tries=200):
+    """Wait for something that the page does not show."""
+    for _ in range(tries):
+        if condition():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"timed out: {what}")
+
+
+def settle(page):
+    """Wait until these clips and the next are there."""
+    page.wait_for_function(READY)
+    page.wait_for_function(NEXT_READY)
+
+
+def press_and_wait(page, key):
+    """Press a key, wait for other clips, and return those that were shown before."""
+    before = shown(page)
+    page.keyboard.press(key)
+    page.wait_for_function(
+        """(before) => {
+            const all = [...document.querySelectorAll(".layer:not(.next) figure")];
+            return all.length && all.map((one) => one.dataset.clip).join() !== before;
+        }""",
+        arg=",".join(before),
+    )
+    return before
+
+
+def scrub(page, thousandths):
+    """Move the time bar."""
+    page.eval_on_selector(
+        "#time",
+        "(bar, place) => { bar.value = place; bar.dispatchEvent(new Event('input')); }",
+        thousandths,
+    )
+
+
+def shown(page):
+    """Ids of the clips on the screen, from left to right."""
+    return page.eval_on_selector_all(
+        ".layer:not(.next) figure", "all => all.map((one) => one.dataset.clip)"
     )
