@@ -14,6 +14,7 @@ COMMANDS = {
     "list": "environments, their policies and heroes, controllers and presets",
     "train": "train an agent from a preset, or resume a run",
     "prefs": "train on a reward that is learned from people's or scripted comparisons",
+    "label": "record clips of play and let people judge them on a web page",
     "evaluate": "play a run against scripted opponents and print win rates with intervals",
     "play": "let policies or runs play one game or task and write its replay or video",
     "watch": "show a replay in the browser, or write it as a video",
