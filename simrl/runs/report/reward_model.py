@@ -215,7 +215,7 @@ def _history(record: RewardModelRecord) -> str:
     figures = []
     for title, keys, caption, share in (
         ("Ranked right", HISTORY, "Share of pairs, at the end of each fit.", True),
-        ("Likelihood", LOSSES, "Mean loss at the end of each fit [nat]; a coin has 0.693.", False),
+        ("Loss", LOSSES, "Mean loss at the end of each fit [nat]; a coin has 0.693.", False),
     ):
         curves = [_curve(record.history, key, name) for key, name in keys.items()]
         curves = [curve for curve in curves if len(curve.x)]
