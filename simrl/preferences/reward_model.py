@@ -79,8 +79,9 @@ class RewardEnsemble(nn.Module):
     by default).
 
     **Units.**  Comparisons fix r̂ up to a constant per step and member.  `reward` takes it away and
-    scales the ensemble's mean to `reward_std`.  Zero is the absorbing state once a termination was
-    seen (so that termination itself pays nothing), and the mean over the data before.
+    scales the ensemble's mean to `reward_std`.  Zero is the absorbing state once its reward was
+    learned (so that termination itself pays nothing); before that it is the mean over the data, and
+    termination counts as average, since nothing is known of it.
     """
 
     obs_shift: Tensor
@@ -88,7 +89,9 @@ class RewardEnsemble(nn.Module):
     zero: Tensor
     unit: Tensor
     terminates: Tensor
+    """Whether the reward of the absorbing state was learned: labelled segments ended in it."""
     temperature: Tensor
+    """What logits are divided by in `probability`; 1 until it is fitted on held-out pairs."""
 
     def __init__(
         self, spec: EnvSpec, config: RewardModelConfig | None = None, *, seed: int = 0
@@ -215,8 +218,11 @@ class RewardEnsemble(nn.Module):
     def absorbing_reward(self, *, pessimism: float = 0.0) -> float:
         """Return the reward of each step spent absorbed, in the units of `reward`.
 
-        It is 0 once a termination was among the data of `fit_normaliser`.
+        It is 0 by the choice of zero: exactly, once it was learned, and before, as nothing is known
+        of it, the mean.  Only a `fit_normaliser` that is older than the weights leaves a rest.
         """
+        if not bool(self.terminates):
+            return 0.0
         return float(self._combined(self.absorbing()[:, None], pessimism))
 
     @torch.no_grad()
@@ -226,8 +232,6 @@ class RewardEnsemble(nn.Module):
         Steps that did not happen do not count.  ValueError if there are no steps.
         """
         rewards = self._observed_rewards(batch)
-        if bool(batch.terminated.any()):
-            self.terminates.fill_(True)
         centre = self.absorbing() if bool(self.terminates) else rewards.mean(1)
         self.zero.copy_(centre)
         deviation = rewards.mean(0).std(unbiased=False)

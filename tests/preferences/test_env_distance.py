@@ -69,6 +69,7 @@ def test_the_end_of_an_episode_is_absorbing():
     ensemble = Formula(env.spec, lambda obs, action: torch.zeros(obs.shape[:-1]))
     with torch.no_grad():
         ensemble.absorbing_raw.fill_(0.5)
+        ensemble.terminates.fill_(True)
     states = play_states(env, lambda obs: torch.zeros(8, 1, 1, dtype=torch.int64), 12, 1000, seed=0)
     probe = RewardProbe(env, ensemble, seat=0, num_draws=2, seed=0)
     state = probe.add(states)

@@ -181,6 +181,7 @@ def test_reward_has_the_asked_for_deviation_and_mean_zero():
 def test_zero_is_the_absorbing_state_once_one_was_seen():
     ensemble = paying([1.0, 3.0], [-1.0, -3.0])
     batch = walk([1.0, 2.0], [1.0, 0.0], length=[2, 1], terminated=[False, True])
+    ensemble.terminates.fill_(True)  # as `RewardTrainer.fit` does for such segments
     ensemble.fit_normaliser(batch)
     for pessimism in (0.0, 2.0):
         assert ensemble.absorbing_reward(pessimism=pessimism) == 0.0
@@ -189,13 +190,20 @@ def test_zero_is_the_absorbing_state_once_one_was_seen():
     unit = math.sqrt(8 / 9)
     reward = ensemble.reward(batch.obs, batch.action)
     assert reward.flatten().tolist()[:3] == pytest.approx([4 / unit, 6 / unit, 4 / unit])
-    ensemble.fit_normaliser(walk([1.0, 2.0]))  # none terminates, but that is known by now
+
+
+def test_an_end_of_which_nothing_was_learned_counts_as_average():
+    ensemble = paying([1.0], [-2.0])
+    ensemble.fit_normaliser(walk([0.0, 4.0], [8.0, 0.0], length=[2, 1], terminated=[False, True]))
     assert ensemble.absorbing_reward() == 0.0
+    # the mean of 0, 4 and 8 is worth the same
+    assert float(ensemble.reward(torch.tensor([4.0, 0.0]), torch.zeros(2))) == pytest.approx(0.0)
 
 
 def test_absorbing_reward_is_in_the_units_of_reward():
     ensemble = paying([1.0], [-2.0])
     ensemble.fit_normaliser(walk([0.0, 4.0]))  # mean 2, deviation 2
+    ensemble.terminates.fill_(True)  # learned since; the units are older
     assert ensemble.absorbing_reward() == pytest.approx(-2.0)
     at_minus_two = ensemble.reward(torch.tensor([-2.0, 0.0]), torch.zeros(2))
     assert float(at_minus_two) == pytest.approx(ensemble.absorbing_reward())
@@ -260,6 +268,7 @@ def test_a_folder_brings_the_model_back(tmp_path):
     ensemble.fit_obs_normaliser(batch)
     ensemble.fit_normaliser(batch)
     ensemble.temperature.fill_(1.7)
+    ensemble.terminates.fill_(True)
     save_reward_model(ensemble, tmp_path / "model")
     copy = load_reward_model(tmp_path / "model", ensemble.spec)
     assert copy.config == ensemble.config
