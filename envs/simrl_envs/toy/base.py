@@ -7,7 +7,7 @@ what is seen, all over many rows at once.  `ToyEnv` adds buffers, autoreset, sna
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -259,16 +259,15 @@ def toy_plugin(
 ) -> EnvPlugin:
     """Register a toy: `rules(config)` builds its rules, `env(rules, num_envs)` its environment."""
 
-    def frames(replay: Replay) -> list[np.ndarray]:
+    def frames(replay: Replay) -> Iterator[np.ndarray]:
         """Draw the start and what each action led to; the dynamics do not reset at the end."""
         game = rules(config(**replay.config))
         dynamics = ToyDynamics(game)
         state = torch.frombuffer(bytearray(replay.snapshot), dtype=torch.uint8)[None]
-        images = [game.draw(state.numpy().view(game.record)[0, 0])]
+        yield game.draw(state.numpy().view(game.record)[0, 0])
         for action in replay.actions:
             state = dynamics.step(state, torch.from_numpy(action)[None])[0]
-            images.append(game.draw(state.numpy().view(game.record)[0, 0]))
-        return images
+            yield game.draw(state.numpy().view(game.record)[0, 0])
 
     return EnvPlugin(
         summary=summary,

@@ -17,7 +17,7 @@ def test_frames_show_the_start_and_every_move_up_to_the_last():
     actions = np.full((5, 2, 1), 9)
     for ply, move in enumerate([0, 3, 1, 4, 2]):
         actions[ply, ply % 2, 0] = move
-    frames = env_plugin("tic-tac-toe").frames(Replay("tic-tac-toe", {}, snapshot, actions))
+    frames = list(env_plugin("tic-tac-toe").frames(Replay("tic-tac-toe", {}, snapshot, actions)))
     assert len(frames) == 6
     assert (frames[0] == env.render(0)).all()
     # Each stone covers some of the picture that was empty before, the winning one too.
