@@ -33,8 +33,8 @@ from simrl.preferences.reward_training import RewardTrainer, RewardTrainerConfig
 from simrl.preferences.segment import SegmentBatch
 
 PAIRS, SEGMENT, BATCH = 512, 50, 32
-OUR_EPOCHS = {1: 24, 3: 10}
-ROUNDS = 9
+OUR_EPOCHS = {1: 16, 3: 8}
+ROUNDS = 12
 BARS = {"pairs_per_s": 12_000, "pairs_per_s_ensemble3": 8_000}
 SUFFIX = {1: "", 3: "_ensemble3"}
 HINT = "imitation: n/a (give --imitation PYTHON of an environment with imitation==1.0.1)"
