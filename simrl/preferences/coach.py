@@ -123,6 +123,8 @@ class CoachLearner:
         It joins the trace once it is `delay` old; the trace is emptied where an episode starts.
         """
         seen = {name: obs[name].clone() for name in self._policy.reads}
+        if self.net.normaliser is not None:
+            self.net.normaliser.update(seen["policy"])
         self._waiting.append(_Step(time, seen, action.clone(), done))
         self._catch_up(time)
 

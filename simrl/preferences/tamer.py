@@ -28,6 +28,7 @@ from simrl.core.spec import EnvSpec
 from simrl.core.timestep import Obs, PolicyState
 from simrl.nn.encoders import EncoderConfig, ObsEncoder
 from simrl.nn.layers import linear, mlp
+from simrl.nn.normaliser import RunningNormaliser
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,11 @@ class TamerConfig:
     """Activation of encoders and layers."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     """How observation blocks are encoded."""
-    scale_obs: bool = True
-    """Scale every observed number by its documented range."""
+    normalise_obs: bool = True
+    """Scale observations by the mean and deviation of what was seen so far."""
     delay: tuple[float, float] = (0.28, 4.0)
     """Least and greatest delay of a judgement, uniform between them [s]."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-3
     """Step size of Adam."""
     replay: int = 10_000
     """Most credited steps that are kept to learn from again."""
@@ -84,8 +85,6 @@ class FeedbackModel(nn.Module):
     exactly.  Continuous: the action, scaled to ±1, is an input.
     """
 
-    obs_centre: Tensor
-    obs_scale: Tensor
     candidates: Tensor
 
     def __init__(self, spec: EnvSpec, config: TamerConfig, *, seed: int = 0) -> None:
@@ -96,10 +95,7 @@ class FeedbackModel(nn.Module):
         super().__init__()
         self.actions = actions = spec.actions
         layout = spec.observations["policy"]
-        low, high = layout.bounds()
-        known = torch.isfinite(low) & torch.isfinite(high) & config.scale_obs
-        self.register_buffer("obs_centre", torch.where(known, (low + high) / 2, 0.0))
-        self.register_buffer("obs_scale", torch.where(known, (high - low) / 2, 1.0))
+        self.normaliser = RunningNormaliser(layout.size) if config.normalise_obs else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(child_seed(seed, "tamer/weights") % 2**63)
             self.encoder = ObsEncoder(layout, config.encoder, config.activation)
@@ -161,7 +157,9 @@ class FeedbackModel(nn.Module):
         return chosen, best
 
     def _features(self, obs: Tensor) -> Tensor:
-        features: Tensor = self.encoder((obs - self.obs_centre) / self.obs_scale)[0]
+        if self.normaliser is not None:
+            obs = self.normaliser(obs)
+        features: Tensor = self.encoder(obs)[0]
         return features
 
     def _scores(self, obs: Tensor) -> list[Tensor]:
@@ -249,6 +247,8 @@ class TamerLearner:
         if self._recent:
             self._recent[-1].end = time
         seen = {name: obs[name].clone() for name in self._policy.reads}
+        if self.model.normaliser is not None:
+            self.model.normaliser.update(seen["policy"])
         self._recent.append(_Step(time, math.inf, seen, action.clone()))
         while self._recent[0].end < time - self.config.delay[1] - 1.0:
             self._recent.popleft()
