@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from simrl.preferences.store import leases, schema
 from simrl.preferences.store.questions import finish_if_answered, load_question
@@ -44,24 +45,18 @@ def store_answer(
     """Store an answer once; the same key again returns what was stored the first time."""
     _check_key(key)
     change = next_change(connection)  # first of all: its lock puts the changes in order
-    again = _by_key(connection, annotator, key)
-    if again is not None:
-        if again.lease_id != lease:
-            raise RefusedError("key", f"key {key!r} was used for another answer")
-        return _from_event(connection, again)
     row = leases.find(connection, lease, annotator)
-    question = load_question(connection, row.question_id)
-    standing = _standing(connection, question.id, annotator)
-    if standing is not None and not standing.withdrawn:
-        raise RefusedError("answered", f"you have answered question {question.id} already")
-    check_value(question.kind, value, question)
-    if row.held:
-        connection.execute(_FINISH_SLOT, {"slot": row.slot_id})
-    else:
-        leases.take_for_late_answer(connection, row, now=now)
+    if row.answer_id is not None:
+        again = _by_key(connection, annotator, key)
+        if again is not None and again.lease_id == lease:
+            return _from_event(connection, again)
+        if not row.withdrawn:
+            raise RefusedError("answered", f"you have answered question {row.question_id} already")
+    check_value(row.kind, value, row.clips, row.settings)
+    leases.finish(connection, row, now=now)
     event = {
         "change": change,
-        "question_id": question.id,
+        "question_id": row.question_id,
         "annotator_id": annotator,
         "lease_id": lease,
         "action": "answer",
@@ -71,9 +66,9 @@ def store_answer(
         "swapped": row.swapped,
         "created": now,
     }
-    write_change(connection, event, exists=standing is not None)
-    finish_if_answered(connection, question.id)
-    return load_answer(connection, question.id, annotator)
+    id_ = write_change(connection, event, row.answer_id)
+    finish_if_answered(connection, row.question_id)
+    return _of_event(event, id_, row)
 
 
 def revise(
@@ -98,7 +93,7 @@ def revise(
     standing = _standing(connection, question_id, annotator)
     if standing is None or standing.withdrawn:
         raise RefusedError("unknown", f"you have no answer to question {question_id}")
-    check_value(question.kind, value, question)
+    check_value(question.kind, value, question.clips, question.settings)
     event = {
         "change": change,
         "question_id": question_id,
@@ -111,7 +106,7 @@ def revise(
         "swapped": standing.swapped,
         "created": now,
     }
-    write_change(connection, event, exists=True)
+    write_change(connection, event, standing.id)
     return load_answer(connection, question_id, annotator)
 
 
@@ -135,7 +130,7 @@ def undo(
         "swapped": newest.swapped,
         "created": now,
     }
-    write_change(connection, event, exists=True)
+    write_change(connection, event, newest.id)
     answer = load_answer(connection, newest.question_id, annotator)
     if load_question(connection, newest.question_id).state == "closed":
         return Undone(answer, None)
@@ -204,18 +199,32 @@ def next_change(connection: Connection) -> int:
     return int(connection.execute(_NEXT).scalar_one())
 
 
-def write_change(connection: Connection, event: Mapping[str, Any], *, exists: bool) -> None:
-    """Add an event to the history, and bring the answer that stands up to it."""
-    connection.execute(insert(events), dict(event))
+def write_change(connection: Connection, event: Mapping[str, Any], answer: int | None) -> int:
+    """Add an event to the history and bring the answer that stands up to it; return its id.
+
+    Args:
+        connection: Within a transaction that has asked for `next_change`.
+        event: A row of `answer_events`.
+        answer: Id of this person's answer to the question; None if this is the first.
+
+    Raises:
+        RefusedError: `key` if the person has used the event's key before.
+    """
+    try:
+        connection.execute(_ADD_EVENT, event)
+    except IntegrityError as error:
+        if event["key"] is None:
+            raise
+        why = f"key {event['key']!r} was used for another answer"
+        raise RefusedError("key", why) from error
     row = {name: event[name] for name in ("change", "value", "seconds", "swapped", "created")}
     row["withdrawn"] = event["value"] is None
-    if exists:
-        where = {"question": event["question_id"], "me": event["annotator_id"]}
-        new = {f"new_{name}": value for name, value in row.items()}
-        connection.execute(_CHANGE, {**where, **new})
-    else:
+    if answer is None:
         owner = {name: event[name] for name in ("question_id", "annotator_id")}
-        connection.execute(insert(answers), {**owner, **row})
+        return int(connection.execute(_ADD_ANSWER, {**owner, **row}).scalar_one())
+    new = {f"new_{name}": value for name, value in row.items()}
+    connection.execute(_CHANGE, {"answer": answer, **new})
+    return answer
 
 
 def from_row(row: Row[Any]) -> Answer:
@@ -258,18 +267,23 @@ def _from_event(connection: Connection, event: Row[Any]) -> Answer:
     """Return the answer as it was stored by an event, whatever became of it later."""
     values = {"question": event.question_id, "me": event.annotator_id}
     row = connection.execute(_ONE_ANSWER, values).one()
+    return _of_event(dict(event._mapping), row.id, row)
+
+
+def _of_event(event: Mapping[str, Any], id_: int, row: Row[Any]) -> Answer:
+    """Make an answer of an event, and of a row that has its question's and annotator's columns."""
     return Answer(
-        id=row.id,
-        change=event.change,
-        question=event.question_id,
-        annotator=event.annotator_id,
+        id=id_,
+        change=event["change"],
+        question=event["question_id"],
+        annotator=event["annotator_id"],
         pseudonym=row.pseudonym,
         kind=row.kind,
         clips=tuple(row.clips),
-        value=event.value,
-        seconds=event.seconds,
-        created=event.created,
-        swapped=event.swapped,
+        value=event["value"],
+        seconds=event["seconds"],
+        created=event["created"],
+        swapped=event["swapped"],
     )
 
 
@@ -289,9 +303,11 @@ _NEWEST = (
     .order_by(answers.c.change.desc())
     .limit(1)
 )
+_ADD_EVENT = insert(events)
+_ADD_ANSWER = insert(answers).returning(answers.c.id)
 _CHANGE = (
     update(answers)
-    .where(*_OWN)
+    .where(answers.c.id == bindparam("answer"))
     .values(
         {
             name: bindparam(f"new_{name}", type_=answers.c[name].type)
@@ -306,7 +322,6 @@ _NEXT = (
     .values(value=counters.c.value + 1)
     .returning(counters.c.value)
 )
-_FINISH_SLOT = update(slots).where(slots.c.id == bindparam("slot")).values(open=False, expires=None)
 _REOPEN_SLOT = (
     update(slots)
     .where(slots.c.question_id == _question, slots.c.annotator_id == _me)

@@ -21,6 +21,8 @@ BUSY_SECONDS = 30.0
 """How long a writer waits for another process's write before it gives up [s]."""
 GROUP = 64
 """Most writes that are committed together."""
+LANES = ("changes", "leases")
+"""Kinds of write that PostgreSQL commits side by side; SQLite has one writer."""
 _TRIES = 4
 _AGAIN = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
 
@@ -36,8 +38,8 @@ class Database:
     def __init__(self, url: str | Path) -> None:
         self.url = parse_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
-        self._lock = threading.Lock()
-        self._waiting: deque[_Write[Any]] = deque()
+        lanes = {name: _Lane() for name in LANES}
+        self._lanes = dict.fromkeys(LANES, lanes[LANES[0]]) if self.sqlite else lanes
         self._reader, self._writer = _engines(self.url)
         try:
             upgrade(self._writer)
@@ -56,18 +58,18 @@ class Database:
         with self._reader.connect() as connection:
             yield connection
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], lane: str = "changes") -> T:
         """Run `work` in a transaction and return its result once that is committed.
 
         `work` may run more than once, each time on a database that has not seen it yet; if it
         raises, nothing of it is kept and the exception comes out here.
         """
-        mine = _Write(work)
-        self._waiting.append(mine)
-        with self._lock:
+        mine, queue = _Write(work), self._lanes[lane]
+        queue.waiting.append(mine)
+        with queue.lock:
             while not mine.done:
-                count = min(len(self._waiting), GROUP)
-                self._commit([self._waiting.popleft() for _ in range(count)])
+                count = min(len(queue.waiting), GROUP)
+                self._commit([queue.waiting.popleft() for _ in range(count)])
         return mine.outcome()
 
     def _commit(self, group: list[_Write[Any]]) -> None:
@@ -121,6 +123,14 @@ class Database:
 
 class _CommitError(RuntimeError):
     """A commit that may or may not have happened."""
+
+
+class _Lane:
+    """Writes that wait, and the lock of whoever commits them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waiting: deque[_Write[Any]] = deque()
 
 
 class _Write(Generic[T]):
@@ -196,12 +206,17 @@ def _engines(url: URL) -> tuple[Engine, Engine]:
         import psycopg  # noqa: F401
     except ImportError as error:
         raise ValueError("PostgreSQL needs psycopg: pip install 'simrl[postgres]'") from error
-    common["pool_pre_ping"] = True
     reader = create_engine(
-        url, pool_size=4, max_overflow=16, isolation_level="REPEATABLE READ", **common
+        url,
+        pool_size=4,
+        max_overflow=16,
+        pool_pre_ping=True,
+        isolation_level="REPEATABLE READ",
+        **common,
     )
     event.listen(reader, "begin", _beginner("SET TRANSACTION READ ONLY"))
-    return reader, create_engine(url, pool_size=1, max_overflow=0, **common)
+    # A writer that finds its connection broken tries again, so it needs no ping before each use.
+    return reader, create_engine(url, pool_size=len(LANES), max_overflow=0, **common)
 
 
 def _make_file(path: Path) -> None:

@@ -106,7 +106,7 @@ class _Row:
             raise ValueError("annotator and value must both be there, or neither")
         if value is not None:
             check_text(row["annotator"], "annotator", 80)
-            check_value(question.kind, value, question)
+            check_value(question.kind, value, question.clips, question.settings)
         state = row.get("state") or "open"
         if state not in STATES:
             raise ValueError(f"unknown state {state!r}; the states are {', '.join(STATES)}")
@@ -239,7 +239,7 @@ class _Import:
             "swapped": row.swapped,
             "created": self.now if row.answered is None else row.answered,
         }
-        answers.write_change(self.connection, event, exists=False)
+        answers.write_change(self.connection, event, None)
         self._fill_slot(question, annotator, row.question.priority)
         self.answers += 1
 

@@ -158,7 +158,8 @@ class LabelStore:
                 kinds=kinds,
                 exclude=exclude,
                 rng=self._rng,
-            )
+            ),
+            lane="leases",
         )
 
     def renew(self, lease: Lease | int, annotator: int) -> Lease:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
-    delete,
     exists,
     insert,
     not_,
@@ -31,7 +30,7 @@ from simrl.preferences.store.questions import load_question
 from simrl.preferences.store.types import Lease, RefusedError
 
 questions, slots, leases = schema.questions, schema.slots, schema.leases
-answers, skips = schema.answers, schema.skips
+answers, skips, users = schema.answers, schema.skips, schema.users
 
 
 def give(
@@ -55,7 +54,8 @@ def give(
     shape = (bool(exclude), kinds is not None)
     own = connection.execute(_own_lease(*shape), values).first()
     if own is not None:
-        connection.execute(_EXTEND, {"slot": own.slot_id, "new_expires": now + seconds})
+        values = {"slot": own.slot_id, "held_lease": own.id, "new_expires": now + seconds}
+        connection.execute(_EXTEND, values)
         return Lease(own.id, load_question(connection, own.question_id), own.swapped, now + seconds)
     lease = secrets.randbits(53)  # unguessable, and exact as a number of JavaScript
     taken = connection.execute(_take(*shape), {**values, "new_lease": lease}).first()
@@ -94,7 +94,7 @@ def record(
             if before is not None:
                 swapped = before if question.settings.get("sides") == "same" else not before
     connection.execute(
-        insert(leases),
+        _ADD,
         {
             "id": lease,
             "question_id": question_id,
@@ -109,7 +109,9 @@ def record(
 
 
 def find(connection: Connection, lease: int, annotator: int) -> Row[Any]:
-    """Return a lease that this person has or had, with its slot: `held` says whether it still is.
+    """Return a lease that this person has or had, with its question and their answer to that.
+
+    `answer_id` is None without an answer.
 
     Raises:
         RefusedError: `unknown` if there is no such lease, or it is another person's.
@@ -125,52 +127,49 @@ def find(connection: Connection, lease: int, annotator: int) -> Row[Any]:
 def renew(connection: Connection, lease: int, annotator: int, *, now: float) -> Lease:
     """Let a lease last its full time again from now on."""
     row = find(connection, lease, annotator)
-    if not row.held:
+    expires = now + row.seconds
+    values = {"slot": row.slot_id, "held_lease": lease, "new_expires": expires}
+    if connection.execute(_EXTEND, values).rowcount == 0:
         raise _lost(row)
-    connection.execute(_EXTEND, {"slot": row.slot_id, "new_expires": now + row.seconds})
-    question = load_question(connection, row.question_id)
-    return Lease(lease, question, row.swapped, now + row.seconds)
+    return Lease(lease, load_question(connection, row.question_id), row.swapped, expires)
 
 
 def release(connection: Connection, lease: int, annotator: int) -> None:
     """Give a lease back; nothing happens if it is not held any more."""
     row = find(connection, lease, annotator)
-    if row.held:
-        connection.execute(_FREE.where(slots.c.id == row.slot_id))
+    connection.execute(_FREE, {"slot": row.slot_id, "held_lease": lease})
 
 
 def skip(connection: Connection, lease: int, annotator: int, *, now: float) -> None:
     """Give a lease back and never ask this person its question again."""
     row = find(connection, lease, annotator)
-    if row.held:
-        connection.execute(_FREE.where(slots.c.id == row.slot_id))
+    connection.execute(_FREE, {"slot": row.slot_id, "held_lease": lease})
     key = {"question_id": row.question_id, "annotator_id": annotator}
     if connection.execute(_SKIPPED, key).first() is None:
         connection.execute(insert(skips), {**key, "created": now})
 
 
-def unskip(connection: Connection, annotator: int) -> int:
-    """Forget what a person skipped, so that they can be asked again; return how many."""
-    return connection.execute(delete(skips).where(skips.c.annotator_id == annotator)).rowcount
-
-
-def release_all(connection: Connection, annotator: int) -> None:
-    """Give back every lease that a person holds."""
-    connection.execute(_FREE.where(slots.c.annotator_id == annotator, slots.c.open))
-
-
-def take_for_late_answer(connection: Connection, row: Row[Any], *, now: float) -> None:
-    """Take any free slot of a lease's question for a person whose own was given to another.
+def finish(connection: Connection, row: Row[Any], *, now: float) -> None:
+    """Use up a lease's slot for an answer; if it went to another, any free slot of its question.
 
     Raises:
         RefusedError: `closed` or `lost` if the question needs no further answer.
     """
-    mine = connection.execute(
+    held = {"slot": row.slot_id, "held_lease": row.id}
+    if connection.execute(_FINISH, held).rowcount:
+        return
+    taken = connection.execute(
         _TAKE_ANY,
         {"me": row.annotator_id, "now": now, "question": row.question_id, "new_lease": row.id},
     ).first()
-    if mine is None:
+    if taken is None:
         raise _lost(row)
+
+
+def release_all(connection: Connection, annotator: int) -> None:
+    """Give back every lease that a person holds."""
+    mine = (slots.c.annotator_id == annotator, slots.c.open)
+    connection.execute(update(slots).where(*mine).values(_NOBODY))
 
 
 def _lost(row: Row[Any]) -> RefusedError:
@@ -290,18 +289,31 @@ _TAKE_ANY = _hold(
     .scalar_subquery(),
     open=False,
 ).returning(slots.c.id)
-_EXTEND = (
-    update(slots).where(slots.c.id == bindparam("slot")).values(expires=bindparam("new_expires"))
+_NOBODY = {"annotator_id": None, "lease_id": None, "expires": None}
+# Each of these changes a slot only while the lease still holds it: another process may have given
+# it to another person since it was read.
+_HELD = update(slots).where(
+    slots.c.id == bindparam("slot"), slots.c.lease_id == bindparam("held_lease"), slots.c.open
 )
-_FREE = update(slots).values(annotator_id=None, lease_id=None, expires=None)
+_EXTEND = _HELD.values(expires=bindparam("new_expires"))
+_FINISH = _HELD.values(open=False, expires=None)
+_FREE = _HELD.values(_NOBODY)
+_ADD = insert(leases)
 _FIND = (
     select(
         leases,
-        questions.c.state,
-        and_(slots.c.open, slots.c.lease_id == leases.c.id).label("held"),
+        *(questions.c.state, questions.c.kind, questions.c.clips, questions.c.settings),
+        *(answers.c.id.label("answer_id"), answers.c.withdrawn, users.c.pseudonym),
     )
-    .join(slots, slots.c.id == leases.c.slot_id)
     .join(questions, questions.c.id == leases.c.question_id)
+    .join(users, users.c.id == leases.c.annotator_id)
+    .outerjoin(
+        answers,
+        and_(
+            answers.c.question_id == leases.c.question_id,
+            answers.c.annotator_id == leases.c.annotator_id,
+        ),
+    )
     .where(leases.c.id == bindparam("lease"), leases.c.annotator_id == _me)
 )
 _SKIPPED = select(skips.c.created).where(

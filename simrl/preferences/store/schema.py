@@ -136,6 +136,7 @@ slots = Table(
     UniqueConstraint("question_id", "annotator_id"),
     Index("ix_slots_queue", "open", "rank", "question_id"),
     Index(None, "annotator_id", "open"),
+    Index(None, "question_id", "open"),
     sqlite_autoincrement=True,
 )
 """One row for each answer that a question wants; whoever holds the row may give that answer.

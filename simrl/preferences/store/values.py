@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simrl.preferences.store.types import CHOICES, KINDS, NewQuestion
 
+Value = Mapping[str, Any]
 CLIP_ID = re.compile(r"[0-9a-f]{16}")
 NUM_CLIPS = {
     "compare": (2, 2),
@@ -54,16 +55,25 @@ def check_question(question: NewQuestion) -> None:
     if question.settings.get("sides", "other") not in ("same", "other"):
         raise ValueError(f"sides must be 'same' or 'other', got {question.settings['sides']!r}")
     if question.gold is not None:
-        check_value(question.kind, question.gold, question)
+        check_value(question.kind, question.gold, question.clips, question.settings)
     if question.attention and question.gold is None:
         raise ValueError("an attention check needs its right answer as gold")
 
 
-def check_value(kind: str, value: Mapping[str, Any], question: NewQuestion) -> None:
-    """Raise ValueError, naming what is wrong, unless `value` answers the question."""
+def check_value(
+    kind: str, value: Mapping[str, Any], clips: Sequence[str], settings: Mapping[str, Any]
+) -> None:
+    """Raise ValueError, naming what is wrong, unless `value` answers a question.
+
+    Args:
+        kind: The question's kind.
+        value: The answer.
+        clips: The question's clips.
+        settings: The question's settings.
+    """
     if not isinstance(value, Mapping):
         raise ValueError(f"an answer is a mapping, got {type(value).__name__}")
-    _CHECKS[kind](value, question)
+    _CHECKS[kind](value, clips, settings)
 
 
 def check_text(text: object, name: str, limit: int) -> None:
@@ -90,7 +100,7 @@ def rating_scale(settings: Mapping[str, Any]) -> tuple[int, int]:
     return low, high
 
 
-def _compare(value: Mapping[str, Any], question: NewQuestion) -> None:
+def _compare(value: Value, clips: Sequence[str], settings: Mapping[str, Any]) -> None:
     _keys(value, "choice")
     if value["choice"] not in CHOICES:
         raise ValueError(
@@ -98,41 +108,41 @@ def _compare(value: Mapping[str, Any], question: NewQuestion) -> None:
         )
 
 
-def _rate(value: Mapping[str, Any], question: NewQuestion) -> None:
+def _rate(value: Value, clips: Sequence[str], settings: Mapping[str, Any]) -> None:
     _keys(value, "rating")
-    low, high = rating_scale(question.settings)
+    low, high = rating_scale(settings)
     if not (_is_int(value["rating"]) and low <= value["rating"] <= high):
         raise ValueError(f"rating must be a whole number {low} to {high}, got {value['rating']!r}")
 
 
-def _thumbs(value: Mapping[str, Any], question: NewQuestion) -> None:
+def _thumbs(value: Value, clips: Sequence[str], settings: Mapping[str, Any]) -> None:
     _keys(value, "up")
     if not isinstance(value["up"], bool):
         raise ValueError(f"up must be true or false, got {value['up']!r}")
 
 
-def _moment(value: Mapping[str, Any], question: NewQuestion) -> None:
+def _moment(value: Value, clips: Sequence[str], settings: Mapping[str, Any]) -> None:
     _keys(value, "step", "clip", "?note")
     _step(value["step"])
-    _clip(value["clip"], "clip", question.clips)
+    _clip(value["clip"], "clip", clips)
     check_text(value.get("note", ""), "note", MAX_TEXT)
 
 
-def _correct(value: Mapping[str, Any], question: NewQuestion) -> None:
+def _correct(value: Value, clips: Sequence[str], settings: Mapping[str, Any]) -> None:
     _keys(value, "clip", "step", "demonstration")
     _step(value["step"])
-    _clip(value["clip"], "clip", question.clips)
+    _clip(value["clip"], "clip", clips)
     _clip(value["demonstration"], "demonstration")
 
 
-def _text(value: Mapping[str, Any], question: NewQuestion) -> None:
+def _text(value: Value, clips: Sequence[str], settings: Mapping[str, Any]) -> None:
     _keys(value, "text")
     check_text(value["text"], "text", MAX_TEXT)
     if not value["text"].strip():
         raise ValueError("text is empty")
 
 
-def _live(value: Mapping[str, Any], question: NewQuestion) -> None:
+def _live(value: Value, clips: Sequence[str], settings: Mapping[str, Any]) -> None:
     _keys(value, "events", "clip", "?speeds", "?clips")
     _clip(value["clip"], "clip")
     events = value["events"]
@@ -156,7 +166,7 @@ def _live(value: Mapping[str, Any], question: NewQuestion) -> None:
 
 
 _ENDS = ("low", "high")
-_CHECKS: dict[str, Callable[[Mapping[str, Any], NewQuestion], None]] = {
+_CHECKS: dict[str, Callable[[Value, Sequence[str], Mapping[str, Any]], None]] = {
     "compare": _compare,
     "rate": _rate,
     "thumbs": _thumbs,
@@ -177,11 +187,13 @@ def _keys(value: Mapping[str, Any], *names: str) -> None:
         )
 
 
-def _clip(value: object, name: str, among: tuple[str, ...] = ()) -> None:
+def _clip(value: object, name: str, among: Sequence[str] = ()) -> None:
     if not (isinstance(value, str) and CLIP_ID.fullmatch(value)):
         raise ValueError(f"{name} must be 16 hexadecimal digits, got {value!r:.60}")
     if among and value not in among:
-        raise ValueError(f"{name} must be one of the question's clips {among}, got {value!r}")
+        raise ValueError(
+            f"{name} must be one of the question's clips {tuple(among)}, got {value!r}"
+        )
 
 
 def _step(value: object) -> None:

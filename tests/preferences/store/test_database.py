@@ -82,7 +82,7 @@ def test_what_comes_at_once_is_committed_together(url):
         rest = [threading.Thread(target=add) for _ in range(16)]
         for thread in rest:
             thread.start()
-        while len(store.database._waiting) < 16:
+        while len(store.database._lanes["changes"].waiting) < 16:
             pass
         gate.set()
         for thread in [first, *rest]:
@@ -116,7 +116,7 @@ def test_one_refused_write_does_not_spoil_those_beside_it(url):
         threads = [threading.Thread(target=run, args=item) for item in acts.items()]
         for thread in threads:
             thread.start()
-        while len(store.database._waiting) < 4:
+        while len(store.database._lanes["changes"].waiting) < 4:
             pass
         gate.set()
         for thread in [first, *threads]:
