@@ -229,12 +229,15 @@ class RewardEnsemble(nn.Module):
     def fit_normaliser(self, batch: SegmentBatch) -> None:
         """Fix zero and unit of `reward` so that it has the configured deviation over `batch`.
 
-        Steps that did not happen do not count.  ValueError if there are no steps.
+        The deviation is that from zero.  Where zero is the absorbing state, the height of all steps
+        above it counts, not only how they differ: where every step is worth the same, as on a
+        cart-pole, that alone would be noise.  Steps that did not happen do not count.  ValueError
+        if there are no steps.
         """
         rewards = self._observed_rewards(batch)
         centre = self.absorbing() if bool(self.terminates) else rewards.mean(1)
         self.zero.copy_(centre)
-        deviation = rewards.mean(0).std(unbiased=False)
+        deviation = (rewards - centre[:, None]).mean(0).square().mean().sqrt()
         self.unit.copy_((deviation / self.config.reward_std).clamp_min(1e-6))
 
     @torch.no_grad()

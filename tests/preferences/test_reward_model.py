@@ -185,9 +185,9 @@ def test_zero_is_the_absorbing_state_once_one_was_seen():
     ensemble.fit_normaliser(batch)
     for pessimism in (0.0, 2.0):
         assert ensemble.absorbing_reward(pessimism=pessimism) == 0.0
-    # above the absorbing state: member 0: 2, 3, 2; member 1: 6, 9, 6; mean 4, 6, 4 with deviation
-    # sqrt(8 / 9), since the fourth step did not happen
-    unit = math.sqrt(8 / 9)
+    # above the absorbing state: member 0: 2, 3, 2; member 1: 6, 9, 6; mean 4, 6, 4, whose squares
+    # have the mean 68 / 3, since the fourth step did not happen
+    unit = math.sqrt(68 / 3)
     reward = ensemble.reward(batch.obs, batch.action)
     assert reward.flatten().tolist()[:3] == pytest.approx([4 / unit, 6 / unit, 4 / unit])
 
