@@ -6,9 +6,8 @@ A run's folder is that of any training run (`simrl evaluate`, `watch` and `repor
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +38,8 @@ from simrl.runs.config import (
     to_dict,
 )
 from simrl.runs.policies import run_weights
+from simrl.runs.presets import cart_pole as plain_cart_pole
+from simrl.runs.presets import moba_1v1
 from simrl.runs.training import Additions, Run, build_run, resume_run, start_run
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def resume_preferences(folder: Path | str, train: TrainConfig | None = None) -> 
 
     def build(train: TrainConfig, folder: Path) -> Run:
         # The weights come from the checkpoint; the run that they started from may be gone.
-        built.append(build_preferences(dataclasses.replace(config, train=train, init=""), folder))
+        built.append(build_preferences(replace(config, train=train, init=""), folder))
         return built[0].run
 
     resume_run(folder, train, build)
@@ -226,7 +227,7 @@ def _grown(value: Tensor, shape: torch.Size, fill: float) -> Tensor:
 
 
 def _scripted(config: PreferenceConfig, spec: EnvSpec) -> AnswerSource:
-    constants = dataclasses.replace(teacher_config(config.teacher), terms=config.terms)
+    constants = replace(teacher_config(config.teacher), terms=config.terms)
     return ScriptedAnswers(ScriptedTeacher(constants, spec, seed=config.train.seed))
 
 
@@ -276,7 +277,75 @@ def pendulum() -> PreferenceConfig:
     )
 
 
-PRESETS: dict[str, Callable[[], PreferenceConfig]] = {"pendulum": pendulum}
+def cart_pole() -> PreferenceConfig:
+    """Balance a pole by 200 comparisons; episodes end early, so the horizon varies."""
+    train = plain_cart_pole()
+    return PreferenceConfig(
+        train=replace(train, ppo=replace(train.ppo, normalise_value=True)),
+        queries=QueryConfig(labels=200, first=40, per_round=20, segment=50, recording=2),
+        model=RewardModelConfig(hidden=(64, 64)),
+        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=32),
+    )
+
+
+def half_cheetah() -> PreferenceConfig:
+    """Run as a half cheetah (gymnasium's HalfCheetah-v5) by 500 comparisons."""
+    return PreferenceConfig(
+        train=TrainConfig(
+            env="gymnasium/HalfCheetah-v5",
+            num_envs=16,
+            net=ActorCriticConfig(
+                hidden=(64, 64),
+                activation="tanh",
+                critic="separate",
+                initial_log_std=-0.5,
+                normalise_obs=True,
+            ),
+            ppo=PPOConfig(
+                learning_rate=1e-3,
+                learning_rate_schedule="linear",
+                epochs=5,
+                minibatch_size=512,
+                gamma=0.99,
+                gae_lambda=0.95,
+                entropy_coef=0.0,
+                normalise_value=True,
+            ),
+            loop=LoopConfig(unroll=128, steps=500_000),
+            evaluation=EvalConfig(games=10, deterministic=True),
+        ),
+        queries=QueryConfig(labels=500, first=50, per_round=25, segment=50, recording=1),
+        model=RewardModelConfig(hidden=(128, 128)),
+        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=30),
+    )
+
+
+def moba_style() -> PreferenceConfig:
+    """Give a trained 1v1 MOBA agent (--init RUN) a style, beside its own reward."""
+    train = moba_1v1()
+    return PreferenceConfig(
+        train=replace(
+            train,
+            # It is trained already: small steps that end at 0 keep what it can do.
+            ppo=replace(train.ppo, learning_rate=3e-4, learning_rate_end=0.0),
+            loop=LoopConfig(unroll=16, minutes=10.0),
+        ),
+        terms={"kill": 1.0, "hurt_hero": 0.5},
+        queries=QueryConfig(
+            labels=400, first=60, per_round=20, segment=75, recording=1, rows=64, pool=1024
+        ),
+        relabel=RelabelConfig(mode="add"),
+        model=RewardModelConfig(hidden=(128, 128)),
+        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=20),
+    )
+
+
+PRESETS: dict[str, Callable[[], PreferenceConfig]] = {
+    "pendulum": pendulum,
+    "cart-pole": cart_pole,
+    "half-cheetah": half_cheetah,
+    "moba-style": moba_style,
+}
 """Every preset by the name that `simrl prefs train` takes."""
 
 

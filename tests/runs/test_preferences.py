@@ -1,0 +1,287 @@
+"""Runs on a learned reward: resumed bit for bit, started from other runs, answered by people."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from simrl.learn.checkpoint import Checkpoints
+from simrl.learn.loop import LoopConfig
+from simrl.learn.metrics import read_metrics
+from simrl.learn.ppo import PPOConfig
+from simrl.nn.actor_critic import ActorCriticConfig
+from simrl.preferences.collect_loop import QueryConfig
+from simrl.preferences.relabel import RelabelConfig
+from simrl.preferences.reward_model import RewardModelConfig
+from simrl.preferences.reward_training import RewardTrainerConfig
+from simrl.runs.config import EvalConfig, TrainConfig
+from simrl.runs.policies import load_run_policy
+from simrl.runs.preferences import (
+    PRESETS,
+    PreferenceConfig,
+    build_preferences,
+    preference_config,
+    preset,
+    resume_preferences,
+    start_from,
+    start_preferences,
+)
+from simrl.runs.preferences_report import preference_figures
+from simrl.runs.training import build_run, start_run
+
+STEPS = 1600
+
+
+def train_config(env="double-integrator", steps=STEPS, every=1000, **changes) -> TrainConfig:
+    return TrainConfig(
+        env=env,
+        num_envs=8,
+        seed=5,
+        net=ActorCriticConfig(hidden=(16,)),
+        ppo=PPOConfig(minibatch_size=64, epochs=2, normalise_value=True, gamma=0.9),
+        loop=LoopConfig(unroll=10, steps=steps, checkpoint_updates=every),
+        evaluation=EvalConfig(games=2, every_minutes=1000.0),
+        **changes,
+    )
+
+
+def small(**changes) -> PreferenceConfig:
+    config = PreferenceConfig(
+        train=train_config(),
+        teacher="noisy",
+        queries=QueryConfig(
+            labels=40, first=10, per_round=6, segment=6, recording=3, pool=200, selection="k-centre"
+        ),
+        model=RewardModelConfig(hidden=(16,)),
+        fit=RewardTrainerConfig(epochs=3, batch_size=16),
+    )
+    return dataclasses.replace(config, **changes)
+
+
+def tensors(folder) -> dict[str, torch.Tensor]:
+    _, state = Checkpoints(folder / "checkpoints").load_newest()
+    flat = {}
+
+    def visit(value, path):
+        if isinstance(value, torch.Tensor):
+            flat[path] = value
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                visit(item, f"{path}/{key}")
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                visit(item, f"{path}/{index}")
+
+    visit(state["parts"], "")
+    return flat
+
+
+@pytest.mark.parametrize("mode", ["replace", "add"])
+def test_resume_continues_bit_for_bit(tmp_path, mode):
+    config = small(relabel=RelabelConfig(mode=mode))
+    start_preferences(config, tmp_path / "whole").run.loop.run()
+    part = start_preferences(config, tmp_path / "parts").run.loop
+    part.run(stop=lambda: part.progress.steps >= 800)  # in the middle of a recording
+    assert len(part.parts["preferences"].recorder.state_dict()["steps"]) > 0
+    resumed = resume_preferences(tmp_path / "parts")
+    assert 0 < resumed.loop.source.asked < 40
+    resumed.run.loop.run()
+    one, two = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
+    assert one.keys() == two.keys() and len(one) > 60
+    assert [name for name in one if not torch.equal(one[name], two[name])] == []
+    assert resumed.loop.source.asked == 40
+    figures = preference_figures(tmp_path / "parts")
+    assert figures["prefs/asked"] == figures["prefs/answered"] == 40
+    assert {"reward/accuracy", "prefs/correlation"} <= figures.keys()
+
+
+def test_a_network_of_the_added_reward_plays_as_a_policy(tmp_path):
+    run = start_preferences(small(relabel=RelabelConfig(mode="add")), tmp_path / "run").run
+    run.loop.run(stop=lambda: True)
+    policy = load_run_policy(tmp_path / "run")
+    assert policy.net.spec.value_groups == ("state", "effort", "preference")
+    own = run.policy.net.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in policy.net.state_dict().items())
+
+
+def test_a_new_value_group_starts_at_zero_beside_the_trained_ones(tmp_path):
+    plain = start_run(train_config(steps=400), tmp_path / "plain")
+    plain.loop.run()
+    config = small(relabel=RelabelConfig(mode="add"), init=str(tmp_path / "plain"))
+    net = build_preferences(config).run.policy.net
+    obs = {"policy": torch.randn(7, 2)}
+    old, new = plain.policy.net.value(obs, {}), net.value(obs, {})
+    assert new.shape == (7, 3) and torch.allclose(new[:, :2], old, atol=1e-6)
+    assert bool((new[:, 2] == 0).all())
+    generator = torch.Generator()
+    actions = [
+        n.act_step(obs, {})[0].sample(generator.manual_seed(1))[0] for n in (plain.policy.net, net)
+    ]
+    assert torch.equal(*actions)
+    other = build_run(train_config("pendulum")).policy.net
+    with pytest.raises(ValueError, match="was trained in double-integrator, not in pendulum"):
+        start_from(other, str(tmp_path / "plain"))
+    wide = dataclasses.replace(train_config(), net=ActorCriticConfig(hidden=(32,)))
+    with pytest.raises(ValueError, match="does not fit this run's"):
+        start_from(build_run(wide).policy.net, str(tmp_path / "plain"))
+
+
+def test_nothing_is_learned_while_there_is_no_reward(tmp_path):
+    """The policy keeps its weights until the first answers are in."""
+    built = build_preferences(small())
+    before = {k: v.clone() for k, v in built.run.policy.net.state_dict().items()}
+    built.run.loop.update()
+    assert not built.loop.ready and built.run.loop.progress.steps == 80
+    after = built.run.policy.net.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    while not built.loop.ready:
+        metrics = built.run.loop.update()
+    assert metrics["prefs/answered"] >= 10 and "loss/policy" in metrics
+    assert not torch.equal(before["head.weight"], built.run.policy.net.state_dict()["head.weight"])
+
+
+def test_config_goes_through_its_file(tmp_path):
+    config = small(terms={"effort": -1.0}, init="")
+    start_preferences(config, tmp_path / "run")
+    assert preference_config(tmp_path / "run") == config
+    start_run(train_config(), tmp_path / "plain")
+    with pytest.raises(ValueError, match=r"does not learn its reward: it has no preferences.yaml"):
+        preference_config(tmp_path / "plain")
+    (tmp_path / "run" / "preferences.yaml").write_text("teacher: god\n")
+    with pytest.raises(ValueError, match="unknown teacher 'god'; the teachers are oracle"):
+        preference_config(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_build(name):
+    if name.startswith("moba"):
+        pytest.skip("the MOBA compiles for long; its path has a slow test of its own")
+    config = preset(name)
+    assert preset(name) == config
+    small_run = dataclasses.replace(config, train=dataclasses.replace(config.train, num_envs=2))
+    built = build_preferences(small_run)
+    assert built.loop.config.labels >= 50
+
+
+def test_unknown_preset_lists_the_presets():
+    with pytest.raises(ValueError, match="unknown preset 'go'; the presets are pendulum"):
+        preset("go")
+
+
+def human_run(folder, **changes):
+    """Start a run that asks people, with clips that nobody draws."""
+    queries = dataclasses.replace(small().queries, open=5, **changes)
+    train = train_config(every=1)
+    built = start_preferences(small(teacher="human", queries=queries, train=train), folder)
+    built.people.answers.submit = lambda ids: None
+    built.people.answers.poll_seconds = 0.0
+    return built
+
+
+def answer(people, count, choice="first"):
+    """Answer questions as the one person of local mode."""
+    user = people.store.local_user()
+    for _ in range(count):
+        lease = people.store.lease(user.id)
+        people.store.answer(user.id, lease.id, f"key{lease.id}", {"choice": choice}, seconds=1.0)
+
+
+class TestPeople:
+    pytest.importorskip("sqlalchemy")
+
+    def test_answers_teach_whenever_they_come(self, tmp_path):
+        built = human_run(tmp_path / "run", wait=3)
+        loop, people = built.run.loop, built.people
+        loop.run(stop=lambda: loop.progress.updates >= 6 or built.loop.waits)
+        assert built.loop.source.asked == 10 and built.loop.waits and not built.loop.ready
+        answer(people, 4)
+        answer(people, 1, "incomparable")
+        loop.update()
+        assert built.loop.ready and len(built.loop.data) == 4
+        questions = people.store.questions("compare")
+        pair = questions[0].clips
+        assert torch.equal(
+            built.loop.data.first.obs[0], people.library.segments([pair[0]], 6).obs[0]
+        )
+        assert built.loop.data.label.tolist() == [1.0] * 4
+        assert questions[0].batch == "run" and questions[0].provenance["clips"][0]["seed"] == 5
+        clip = people.library.get(pair[0])
+        assert clip.policies == ("learner",) and len(clip.action) == 6
+        people.close()
+
+    def test_an_answer_taken_back_is_forgotten(self, tmp_path):
+        built = human_run(tmp_path / "run")
+        loop, people = built.run.loop, built.people
+        loop.run(stop=lambda: built.loop.source.asked > 0)
+        answer(people, 3)
+        loop.update()
+        assert len(built.loop.data) == 3 and built.loop.source.answered == 3
+        people.store.undo(people.store.local_user().id)
+        loop.update()
+        assert len(built.loop.data) == 2 and built.loop.source.answered == 2
+        answer(people, 1, "tie")
+        loop.update()
+        assert built.loop.data.label.tolist() == [1.0, 1.0, 0.5]
+        people.close()
+
+    def test_a_killed_run_loses_no_answer(self, tmp_path):
+        built = human_run(tmp_path / "run")
+        loop = built.run.loop
+        loop.run(stop=lambda: built.loop.source.asked > 0)
+        answer(built.people, 2)
+        loop.update()  # saves two answers
+        answer(built.people, 3, "second")  # the run dies before it sees these
+        asked = built.loop.source.asked
+        built.people.close()
+        again = resume_preferences(tmp_path / "run")
+        again.people.answers.submit = lambda ids: None
+        assert again.loop.source.asked == asked and again.loop.source.answered == 2
+        again.run.loop.update()
+        assert sorted(again.loop.data.label.tolist()) == [0.0, 0.0, 0.0, 1.0, 1.0]
+        assert len(again.loop.data.key.unique()) == 5
+        again.people.close()
+
+    def test_no_more_questions_wait_than_allowed(self, tmp_path):
+        built = human_run(tmp_path / "run")
+        built.run.loop.run(stop=lambda: built.run.loop.progress.updates >= 15)
+        assert built.loop.source.asked == 10  # the first round; more would be due by now
+        answer(built.people, 8)
+        built.run.loop.update()
+        built.run.loop.update()
+        assert built.loop.source.asked == 16 and built.loop.source.open == 8
+        assert any("prefs/open" in line for line in read_metrics(tmp_path / "run"))
+        built.people.close()
+
+    def test_people_need_a_folder(self):
+        with pytest.raises(ValueError, match="give the run a folder"):
+            build_preferences(small(teacher="human"))
+
+
+@pytest.mark.slow
+def test_learned_reward_teaches_the_task():
+    """A policy on 60 oracle labels comes near one on the true reward."""
+    config = small(teacher="oracle")
+    train = dataclasses.replace(
+        config.train,
+        ppo=dataclasses.replace(config.train.ppo, learning_rate=3e-3, epochs=4, entropy_coef=0.0),
+        loop=LoopConfig(unroll=25, steps=16_000),
+        evaluation=EvalConfig(games=50, every_minutes=1000.0, deterministic=True),
+    )
+    built = build_preferences(
+        dataclasses.replace(
+            config,
+            train=train,
+            queries=dataclasses.replace(config.queries, labels=60, first=20, segment=10),
+            model=RewardModelConfig(hidden=(32, 32)),
+            fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=32),
+        )
+    )
+
+    def score(run):
+        return run.evaluation.evaluate(run.loop.progress)["eval/return"]
+
+    before = score(built.run)
+    built.run.loop.run()
+    truth = build_run(train)
+    truth.loop.run()
+    assert score(built.run) > before + 0.8 * (score(truth) - before)
