@@ -8,8 +8,9 @@ import torch
 from simrl.core.actions import ContinuousActions, DiscreteActions, Head
 from simrl.core.spec import Block, Column, EnvSpec, Layout, vector
 from simrl.nn.encoders import EncoderConfig
+from simrl.preferences.action_encoder import ActionEncoder
 from simrl.preferences.reward_files import load_reward_model, save_reward_model
-from simrl.preferences.reward_model import ActionEncoder, RewardEnsemble, RewardModelConfig
+from simrl.preferences.reward_model import RewardEnsemble, RewardModelConfig
 from simrl.preferences.segment import SegmentBatch
 
 FLAT = Layout((vector("state", Column("x"), Column("v")),))

@@ -327,3 +327,15 @@ def test_nothing_to_learn_from_is_said():
 def test_wrong_configs_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         RewardTrainerConfig(**options)
+
+
+@pytest.mark.gpu
+def test_an_ensemble_on_a_gpu_learns_from_pairs_on_the_cpu():
+    data = random_pairs(300, ends=True)
+    config = RewardTrainerConfig(learning_rate=3e-3, batch_size=32, epochs=20, stop_accuracy=2.0)
+    ensemble = RewardEnsemble(SPEC, RewardModelConfig(hidden=(32, 32), output="linear"), seed=3)
+    subject = RewardTrainer(ensemble.to("cuda"), config)
+    assert subject.plain is None
+    assert subject.fit(data, random_pairs(100, seed=2, ends=True))["reward/held_out_accuracy"] > 0.8
+    reward = ensemble.reward(torch.randn(7, 3, device="cuda"), torch.zeros(7, 1, device="cuda"))
+    assert reward.is_cuda and torch.isfinite(reward).all()

@@ -172,8 +172,9 @@ def _truth(record: RewardModelRecord) -> str:
         cells.append(_table("<th>distance</th><th>value</th>", rows))
         text = (
             "<p>Distances do not see scale or potential shaping; 0 orders policies alike, 0.71 is "
-            "unrelated, 1 is the opposite. EPIC pairs any states, DARD only those that the task "
-            "can reach from each other, where a learned reward has been taught.</p>"
+            "unrelated, 1 is the opposite. EPIC compares states of all play with each other, DARD "
+            "only what one action or another does next, which is harder to learn from whole "
+            "segments.</p>"
         )
     if record.returns is not None:
         true, learned = record.returns
