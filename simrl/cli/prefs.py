@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 import time
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,13 @@ from rich.table import Table
 
 from simrl.cli.arguments import parse
 from simrl.cli.train import train
+from simrl.preferences.reward_files import save_reward_model
 from simrl.runs.options import parse_options
 from simrl.runs.page import PageConfig
 from simrl.runs.preferences import (
     HUMAN,
     PRESETS,
+    REWARD_MODEL_FOLDER,
     PreferenceConfig,
     PreferenceRun,
     preference_config,
@@ -75,8 +78,14 @@ class PrefsReportArguments:
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's folder."""
+    out: Path | None = None
+    """File of the page about the reward model; by default reward_model.html in the run's folder."""
+    page: bool = True
+    """Judge the reward model by fresh play (of people: by held-out answers) and write the page."""
     json: bool = False
-    """Print one JSON object instead of a table."""
+    """Print one JSON object instead of a table, and write no page."""
+    open: bool = False
+    """Open the page in the browser."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -117,7 +126,7 @@ def _run(built: PreferenceRun, name: str, args: PrefsTrainArguments, console: Co
     console.print(f"run folder: {built.run.folder}", soft_wrap=True)
     if built.people is not None:
         console.print(f"labelling page: {built.people.serve(args.page)}", soft_wrap=True)
-    return train(
+    code = train(
         built.run,
         console,
         title=f"prefs {name}",
@@ -125,6 +134,9 @@ def _run(built: PreferenceRun, name: str, args: PrefsTrainArguments, console: Co
         report=f"simrl prefs report {built.run.folder}",
         evaluate=args.evaluate,
     )
+    if code == 0 and built.loop.ready and built.run.folder is not None:
+        save_reward_model(built.loop.trainer.ensemble, built.run.folder / REWARD_MODEL_FOLDER)
+    return code
 
 
 def _start(name: str, args: PrefsTrainArguments) -> PreferenceRun:
@@ -161,12 +173,20 @@ def _report(words: list[str]) -> int:
     if args.json:
         sys.stdout.write(json.dumps(figures, indent=2) + "\n")
         return 0
-    table = Table(title=f"{args.run}", title_justify="left", show_header=False)
+    table = Table(title=str(args.run), title_justify="left", show_header=False)
     table.add_column("figure", style="dim")
     table.add_column("value", justify="right")
     for name, value in figures.items():
         table.add_row(name, f"{value:,.4g}" if isinstance(value, float) else str(value))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    if args.page:
+        from simrl.runs.report.reward_model_run import write_reward_model_report
+
+        path = write_reward_model_report(args.run, args.out)
+        console.print(f"page: {path}", markup=False)
+        if args.open:
+            webbrowser.open(path.resolve().as_uri())
     return 0
 
 

@@ -11,7 +11,7 @@ class PageConfig:
 
     host: str = "127.0.0.1"
     """Address to serve on; beyond this machine only if people have accounts."""
-    port: int = 8000
+    port: int = 8642
     """Port to serve on."""
     metrics: bool = False
     """Show the figures of the clips at once, instead of when the person asks for them."""
