@@ -110,8 +110,8 @@ def import_(words: Sequence[str]) -> int:
 
 def people_table(people: Sequence[AnnotatorQuality], names: Mapping[str, str]) -> Table:
     """Lay out the figures of each person, small enough for a narrow terminal."""
-    table = Table(title="People", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("", overflow="fold")
+    table = Table(title="People", title_justify="left", box=SIMPLE_HEAD, padding=0, pad_edge=False)
+    table.add_column("", overflow="fold", min_width=9)
     columns = ("answers", "median\ntime", "agrees", "reli-\nability", "gold", "atten-\ntion")
     for column in (*columns, "consis-\ntent", "left\nside"):
         table.add_column(column, justify="right", no_wrap=True)
