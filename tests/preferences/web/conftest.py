@@ -11,11 +11,16 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
+import torch
 from argon2 import PasswordHasher
 
+from simrl.core.plugins import make_env
 from simrl.preferences.clips import Clip, ClipLibrary
+from simrl.preferences.clips.record import record_clips
+from simrl.preferences.clips.render import render_clip
 from simrl.preferences.store import LabelStore, NewQuestion
 from simrl.preferences.web import WebConfig, create_app, make_server
+from simrl.rollout.random import RandomPolicy
 from simrl.rollout.video import write_mp4, write_png
 
 PASSWORD = "correct horse"
@@ -74,6 +79,24 @@ def library(tmp_path_factory):
 @pytest.fixture(scope="session")
 def clips(library):
     return sorted(library.ids())
+
+
+def make_policy(name, spec, options):
+    """Whatever the name, somebody who acts at random."""
+    return RandomPolicy(spec)
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory):
+    """A library with one drawn clip of the pole's cart that can be taken over, and its id."""
+    torch.set_num_threads(1)
+    library = ClipLibrary(tmp_path_factory.mktemp("played"))
+    policy = RandomPolicy(make_env("cart-pole", 1).spec)
+    clip = record_clips(
+        library, "cart-pole", {}, {"random": policy}, count=1, seed=3, steps=8, play_steps=64
+    )[0]
+    render_clip(library, clip)
+    return library, clip
 
 
 def compare(clips, count=6, **options):
@@ -169,10 +192,12 @@ def kit():
     """What tests call."""
     return SimpleNamespace(
         make_clip=make_clip,
+        make_policy=make_policy,
         draw=draw,
         compare=compare,
         serving=serving,
         submit_login=submit_login,
+        log_in=log_in,
         enter=enter,
         shown=shown,
         stored=stored,
@@ -187,13 +212,18 @@ def kit():
     )
 
 
-def enter(page, site, name):
-    """Log in through the form and wait for what is to be judged."""
+def log_in(page, site, name):
+    """Log in through the form."""
     page.goto(f"{site.url}/login")
     page.fill("#name", name)
     page.fill("#password", PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url(f"{site.url}/")
+
+
+def enter(page, site, name):
+    """Log in and wait for the clips that are to be judged."""
+    log_in(page, site, name)
     page.wait_for_function(READY)
 
 

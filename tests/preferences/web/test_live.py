@@ -4,36 +4,15 @@ import json
 import time
 
 import pytest
-import torch
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from simrl.core.plugins import make_env
-from simrl.preferences.clips import ClipLibrary
-from simrl.preferences.clips.record import record_clips
 from simrl.preferences.live import LiveConfig, read_frame
 from simrl.preferences.store import NewQuestion
 from simrl.preferences.web import WebConfig
-from simrl.rollout.random import RandomPolicy
 
 CONFIG = WebConfig(live=LiveConfig(fps=20.0, idle_seconds=20.0))
 LIVE = {"env": "cart-pole", "policies": "random"}
-
-
-def make_policy(name, spec, options):
-    return RandomPolicy(spec)
-
-
-@pytest.fixture(scope="module")
-def played(tmp_path_factory):
-    """A library with one clip of the pole's cart that can be taken over."""
-    torch.set_num_threads(1)
-    library = ClipLibrary(tmp_path_factory.mktemp("played"))
-    policy = RandomPolicy(make_env("cart-pole", 1).spec)
-    clip = record_clips(
-        library, "cart-pole", {}, {"random": policy}, count=1, seed=3, steps=8, play_steps=64
-    )
-    return library, clip[0]
 
 
 @pytest.fixture
@@ -45,7 +24,7 @@ def site(kit, store, played):
             NewQuestion(kind="correct", clips=(clip,), priority=1.0),
         ]
     )
-    with kit.serving(store, library, CONFIG, make_policy=make_policy) as served:
+    with kit.serving(store, library, CONFIG, make_policy=kit.make_policy) as served:
         served.anna = served.person("anna")
         yield served
 
@@ -146,7 +125,7 @@ def test_more_sessions_than_places_are_told_to_wait(kit, store, played):
     library, _ = played
     config = WebConfig(live_sessions=1, live=CONFIG.live)
     store.add_questions([NewQuestion(kind="live", clips=(), settings=LIVE, overlap=2)])
-    with kit.serving(store, library, config, make_policy=make_policy) as site:
+    with kit.serving(store, library, config, make_policy=kit.make_policy) as site:
         site.anna = site.person("anna")
         lease = task(site.anna, "live")["lease"]
         with dial(site, lease) as first, dial(site, lease) as second:
@@ -192,7 +171,7 @@ def test_an_environment_that_does_not_exist_is_told_in_one_line(kit, store, play
     library, _ = played
     settings = {"env": "no-such-game", "policies": "random"}
     store.add_questions([NewQuestion(kind="live", clips=(), settings=settings)])
-    with kit.serving(store, library, CONFIG, make_policy=make_policy) as site:
+    with kit.serving(store, library, CONFIG, make_policy=kit.make_policy) as site:
         site.anna = site.person("anna")
         why = refusal(site, task(site.anna, "live")["lease"])
     assert "no-such-game" in why and len(why.encode()) <= 123

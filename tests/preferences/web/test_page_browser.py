@@ -76,6 +76,7 @@ def test_undo_and_skip(kit, site, page):
     assert [event.action for event in site.store.history()] == ["answer", "undo", "answer"]
 
 
+@pytest.mark.slow
 def test_clips_play_together_in_a_loop_at_the_chosen_speed(kit, site, page):
     kit.enter(page, site, "anna")
     times = (
@@ -106,6 +107,7 @@ def test_clips_play_together_in_a_loop_at_the_chosen_speed(kit, site, page):
     assert page.input_value("#speed") == "2"
 
 
+@pytest.mark.slow
 def test_a_key_pressed_twice_does_not_judge_what_nobody_has_seen(kit, store, library, clips, page):
     store.add_questions(kit.compare(clips, 4))
     store.add_user("anna", kit.PASSWORD)
@@ -118,6 +120,7 @@ def test_a_key_pressed_twice_does_not_judge_what_nobody_has_seen(kit, store, lib
         assert kit.shown(page) == before and kit.stored(store) == []
 
 
+@pytest.mark.slow
 def test_figures_are_shown_or_hidden(kit, site, page):
     kit.enter(page, site, "anna")
     figures = page.locator(".layer:not(.next) .figures").first
@@ -131,6 +134,7 @@ def test_figures_are_shown_or_hidden(kit, site, page):
     assert page.locator(".layer:not(.next) .figures").first.is_hidden()
 
 
+@pytest.mark.slow
 def test_the_games_own_player_stands_in_a_box_and_the_keys_still_answer(
     kit, store, library, clips, page
 ):
@@ -182,6 +186,7 @@ def test_an_administrator_exports_and_sees_who_answered(kit, site, page, tmp_pat
     assert anna.get("/api/next").status_code == 401
 
 
+@pytest.mark.slow
 def test_people_who_want_no_motion_start_it_themselves(kit, site, page):
     page.emulate_media(reduced_motion="reduce")
     kit.enter(page, site, "anna")

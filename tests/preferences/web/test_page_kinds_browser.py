@@ -5,7 +5,7 @@ import pytest
 from simrl.preferences.store import NewQuestion
 from simrl.preferences.web import WebConfig
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,59 @@ def test_a_moment_is_marked_where_the_clip_stands(kit, store, library, clips, pa
         page.keyboard.press("Enter")
         kit.wait_for(page, lambda: len(kit.stored(store)) == 1, "an answer")
     assert kit.stored(store)[0].value == {"step": 14, "clip": clips[0], "note": "it slips"}
+
+
+def test_feedback_while_the_agent_plays(kit, store, played, page):
+    settings = {"env": "cart-pole", "policies": "random"}
+    store.add_questions([NewQuestion(kind="live", clips=(), settings=settings)])
+    store.add_user("anna", kit.PASSWORD)
+    with kit.serving(
+        store, played[0], WebConfig(min_seconds=0.0), make_policy=kit.make_policy
+    ) as site:
+        kit.log_in(page, site, "anna")
+        kit.until(page, "document.querySelector('[data-done]')?.textContent === 'Start'")
+        kit.until(page, "document.querySelector('.screen canvas').width > 100")
+        page.keyboard.press("Enter")
+        kit.until(page, "document.querySelector('.badge').textContent > '0.0 s'")
+        page.keyboard.press("+")
+        page.keyboard.press("ArrowDown")
+        kit.until(
+            page, "document.querySelector('[data-tally]').textContent.startsWith('1 good, 1 bad')"
+        )
+        page.keyboard.press("Enter")
+        kit.wait_for(page, lambda: len(kit.stored(store)) == 1, "an answer")
+        page.wait_for_selector("text=All done for now")
+    events = kit.stored(store)[0].value["events"]
+    assert [value for _, value in events] == [1, -1]
+
+
+@pytest.mark.parametrize("by", ["keys", "buttons"])
+def test_a_person_takes_over(kit, store, played, page, by):
+    library, clip = played
+    store.add_questions([NewQuestion(kind="correct", clips=(clip,))])
+    store.add_user("anna", kit.PASSWORD)
+    with kit.serving(
+        store, library, WebConfig(min_seconds=0.0), make_policy=kit.make_policy
+    ) as site:
+        kit.enter(page, site, "anna")
+        page.keyboard.press("p")
+        page.keyboard.press("t")
+        button = page.locator("[data-pads] button", has_text="push right")
+        button.wait_for()
+        kit.until(page, "document.querySelector('.played canvas').width > 100")
+        if by == "keys":
+            page.keyboard.down("ArrowRight")
+            page.wait_for_timeout(150)
+            page.keyboard.up("ArrowRight")
+        else:
+            button.dispatch_event("pointerdown")
+            page.wait_for_timeout(150)
+            button.dispatch_event("pointerup")
+        page.keyboard.press("Escape")
+        if not kit.stored(store):  # the pole may have fallen already, which ends it, too
+            page.keyboard.press("Enter")
+        kit.wait_for(page, lambda: len(kit.stored(store)) == 1, "an answer")
+    value = kit.stored(store)[0].value
+    demonstration = library.get(value["demonstration"])
+    assert value["clip"] == clip and demonstration.policies == ("person",)
+    assert (demonstration.action == 1).any()  # pushed to the right

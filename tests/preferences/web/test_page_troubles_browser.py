@@ -29,6 +29,7 @@ def test_answers_given_offline_are_kept_and_sent_once(kit, site, page):
     assert [answer.value["choice"] == "tie" for answer in kit.stored(site.store)] == [False, True]
 
 
+@pytest.mark.slow
 def test_a_reply_that_was_lost_stores_nothing_twice(kit, site, page):
     kit.enter(page, site, "anna")
     kit.settle(page)
@@ -51,6 +52,7 @@ def test_a_reply_that_was_lost_stores_nothing_twice(kit, site, page):
     assert page.inner_text("#pace") == "1 done · 5 left"
 
 
+@pytest.mark.slow
 def test_answers_outlive_the_page_and_the_session(kit, store, library, clips, page):
     store.add_questions(kit.compare(clips, 4))
     store.add_user("anna", kit.PASSWORD)
@@ -74,6 +76,7 @@ def test_answers_outlive_the_page_and_the_session(kit, store, library, clips, pa
         assert chosen in answer.clips and set(kit.shown(page)) != set(answer.clips)
 
 
+@pytest.mark.slow
 def test_clips_that_went_to_somebody_else_are_taken_off_the_screen(
     kit, store, library, clips, page
 ):
@@ -95,6 +98,7 @@ def test_clips_that_went_to_somebody_else_are_taken_off_the_screen(
         assert set(kit.shown(page)) != set(before)
 
 
+@pytest.mark.slow
 def test_the_end_is_gentle_and_new_clips_come_by_themselves(kit, store, library, clips, page):
     store.add_questions(kit.compare(clips, 1))
     store.add_user("anna", kit.PASSWORD)

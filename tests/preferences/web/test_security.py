@@ -106,43 +106,42 @@ def test_another_persons_session_token_is_not_to_be_had(site, anna):
         assert secret not in text
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"lease": 7},
-        {"lease": "7"},
-        {"lease": "1.0; DROP TABLE answers"},
-        {"lease": "9" * 16 + ".7"},
-        {"key": 12345678},
-        {"key": "short"},
-        {"key": "k" * 101},
-        {"value": "left"},
-        {"value": {}},
-        {"value": {"choice": "first"}},
-        {"value": {"choice": ["left"]}},
-        {"value": {"choice": "left", "more": 1}},
-        {"value": {"choice": "' OR '1'='1"}},
-        {"value": {"rating": 3}},
-        {"seconds": "1"},
-        {"seconds": -1.0},
-        {"seconds": True},
-        {"user": 2},
-    ],
-    ids=str,
-)
-def test_wrong_types_and_values(site, anna, sent, change):
-    reply = anna.post("/api/answer", json={**sent, **change})
-    assert reply.status_code == 422 and len(reply.json()["error"]) < 300
-    assert nothing_stored(site) and len(site.refusals()) == 1
+WRONG = [
+    {"lease": 7},
+    {"lease": "7"},
+    {"lease": "1.0; DROP TABLE answers"},
+    {"lease": "9" * 16 + ".7"},
+    {"key": 12345678},
+    {"key": "short"},
+    {"key": "k" * 101},
+    {"value": "left"},
+    {"value": {}},
+    {"value": {"choice": "first"}},
+    {"value": {"choice": ["left"]}},
+    {"value": {"choice": "left", "more": 1}},
+    {"value": {"choice": "' OR '1'='1"}},
+    {"value": {"rating": 3}},
+    {"seconds": "1"},
+    {"seconds": -1.0},
+    {"seconds": True},
+    {"user": 2},
+]
+
+
+def test_wrong_types_and_values(site, anna, sent):
+    for count, change in enumerate(WRONG, start=1):
+        reply = anna.post("/api/answer", json={**sent, **change})
+        assert reply.status_code == 422 and len(reply.json()["error"]) < 300, change
+        assert nothing_stored(site) and len(site.refusals()) == count, change
     assert anna.post("/api/answer", json=sent).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"lease": NaN}', b"[" * 20_000]
-)
-def test_bodies_that_are_no_json_object(site, anna, content):
+def test_bodies_that_are_no_json_object(site, anna):
     headers = {"Content-Type": "application/json"}
-    assert anna.post("/api/answer", content=content, headers=headers).status_code == 422
+    bodies = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"lease": NaN}', b"[" * 20_000]
+    for content in bodies:
+        reply = anna.post("/api/answer", content=content, headers=headers)
+        assert reply.status_code == 422, content[:20]
     assert nothing_stored(site)
 
 
@@ -205,16 +204,15 @@ TRAVERSALS = [
 ]
 
 
-@pytest.mark.parametrize("path", TRAVERSALS)
-def test_path_traversal(site, anna, clips, path):
-    # Raw, since a client would tidy the path before it sends it.
-    wanted = path.replace("{id}", clips[0]).replace("{ID}", clips[0].upper())
-    status, head_, body = raw(site, head(anna, wanted, "GET"))
-    assert status in (400, 404)
-    for leak in (b"SQLite", b"root:", b"import", b"{% block", b"ftyp"):
-        assert leak not in body
-    assert "content-security-policy" in head_.lower() or status == 400
-    assert site.refusals()
+def test_path_traversal(site, anna, clips):
+    for count, path in enumerate(TRAVERSALS, start=1):
+        # Raw, since a client would tidy the path before it sends it.
+        wanted = path.replace("{id}", clips[0]).replace("{ID}", clips[0].upper())
+        status, head_, body = raw(site, head(anna, wanted, "GET"))
+        assert status == 404 and "content-security-policy" in head_.lower(), path
+        for leak in (b"SQLite", b"root:", b"import", b"{% block", b"ftyp"):
+            assert leak not in body, path
+        assert len(site.refusals()) == count, path
 
 
 def test_a_body_that_says_that_it_is_too_large(site, anna):

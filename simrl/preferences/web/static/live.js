@@ -1,6 +1,6 @@
 // A live session: frames come over a WebSocket, judgements and the person's input go back.
 
-import { element, settings, write } from "./dom.js";
+import { element, settings } from "./dom.js";
 
 const POINTER_PAUSE = 33; // pointer moves are sent at most so often [ms]
 const BUTTONS = ["mouse-left", "mouse-middle", "mouse-right"];
@@ -65,17 +65,25 @@ export class LiveView {
     this.send({ feedback: value, t: Number((this.time + since).toFixed(3)) });
   }
 
+  /** Say what is held down and where the pointer is. */
+  tell(extra = {}) {
+    this.send({ keys: [...this.held], pointer: this.pointer, ...extra });
+  }
+
+  /** Press a key for the game, or let it go. */
+  hold(name, down) {
+    if (down === this.held.has(name)) return;
+    if (down) this.held.add(name);
+    else this.held.delete(name);
+    this.tell();
+  }
+
   /** Send keys and mouse over the picture to the game until `release` is called. */
   grab() {
     const stop = new AbortController();
     const listen = (target, kind, act) => target.addEventListener(kind, act, { signal: stop.signal });
-    const tell = (extra = {}) => this.send({ keys: [...this.held], pointer: this.pointer, ...extra });
-    const hold = (name, down) => {
-      if (down === this.held.has(name)) return;
-      if (down) this.held.add(name);
-      else this.held.delete(name);
-      tell();
-    };
+    const tell = (extra) => this.tell(extra);
+    const hold = (name, down) => this.hold(name, down);
     listen(this.place, "keydown", (event) => {
       if (event.key === "Escape" || event.key === "Tab" || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
@@ -141,11 +149,33 @@ export function flash(place, value) {
   setTimeout(() => mark.remove(), 500);
 }
 
-/** Describe a session's controls in one line. */
-export function tellControls(node, controls) {
-  node.replaceChildren();
-  for (const [key, what] of controls ?? []) {
-    node.append(element("kbd", "", key), ` ${what}  `);
+const SIGNS = {
+  arrowup: "↑", arrowdown: "↓", arrowleft: "←", arrowright: "→", " ": "Space", space: "Space",
+  "mouse-left": "Click", "mouse-middle": "Middle click", "mouse-right": "Right click",
+};
+
+/** Show what each key does; a finger that has no keys presses these buttons instead. */
+export function showControls(place, view, controls) {
+  place.replaceChildren();
+  for (const [keys, what] of controls ?? []) {
+    const names = keys === " " ? [" "] : keys.split(" ").filter(Boolean);
+    const signs = names.map((name) => element("kbd", "", SIGNS[name] ?? name.toUpperCase()));
+    if (names[0].startsWith("mouse-")) {
+      const told = element("span", "soft small");
+      told.append(...signs, what);
+      place.append(told);
+      continue;
+    }
+    const button = element("button");
+    button.type = "button";
+    button.append(...signs, what);
+    const press = (down) => (event) => {
+      event.preventDefault();
+      button.classList.toggle("held", down);
+      view.hold(names[0], down);
+    };
+    button.addEventListener("pointerdown", press(true));
+    for (const kind of ["pointerup", "pointercancel", "pointerleave"]) button.addEventListener(kind, press(false));
+    place.append(button);
   }
-  if (!controls?.length) write(node, "");
 }

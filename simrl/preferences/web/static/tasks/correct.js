@@ -1,7 +1,7 @@
 // Choose a moment of a clip, take over there with keyboard and mouse, and do it better.
 
 import { element, randomKey, write } from "../dom.js";
-import { LiveView, tellControls } from "../live.js";
+import { LiveView, showControls } from "../live.js";
 
 export function setup({ root, task, player, stored, say, playing, broken }) {
   const clip = task.views[0];
@@ -14,7 +14,7 @@ export function setup({ root, task, player, stored, say, playing, broken }) {
   const hint = element("p", "hint", "");
   const badge = element("p", "badge", "");
   const key = randomKey();
-  let view = null, start = 0;
+  let view = null, start = 0, waiting = new AbortController();
   write(tally, "Watch, stop where you would do it otherwise, and take over.");
 
   function takeOver(step) {
@@ -29,13 +29,14 @@ export function setup({ root, task, player, stored, say, playing, broken }) {
     playing(true);
     view = new LiveView(screen, task.lease, key, {
       ready(message) {
-        tellControls(tally, message.controls);
+        tally.hidden = true;
+        showControls(part("pads"), view, message.controls);
         view.send({ seek: Math.min(step, Math.max(0, message.steps - 1)) });
         view.send({ take_over: true });
         view.grab();
         write(hint, "You play. Press a key or click here to start.");
         screen.focus();
-        for (const kind of ["keydown", "pointerdown"]) screen.addEventListener(kind, go, { once: true });
+        awaitStart();
         again.disabled = false;
       },
       state(message) {
@@ -44,7 +45,7 @@ export function setup({ root, task, player, stored, say, playing, broken }) {
         if (message.waiting) write(badge, "Your move");
       },
       frame(header) {
-        write(badge, `${header.time.toFixed(1)} s · return ${(header.return ?? 0).toFixed(1)}`);
+        write(badge, `${header.time.toFixed(1)} s`);
       },
       error: (message) => say(message.message, true),
       done(message) {
@@ -63,22 +64,33 @@ export function setup({ root, task, player, stored, say, playing, broken }) {
   }
 
   function go(event) {
-    if (event?.key === "Escape") return screen.addEventListener("keydown", go, { once: true });
+    if (event.key === "Escape" || event.key === "Tab") return;
+    waiting.abort();
     view.send({ pause: false });
     done.disabled = false;
-    return undefined;
+    if (event.currentTarget !== screen) screen.focus();
+  }
+  /** The first key, click or touched button sets it going. */
+  function awaitStart() {
+    waiting.abort();
+    waiting = new AbortController();
+    for (const place of [screen, part("pads")]) {
+      for (const kind of ["keydown", "pointerdown"]) place.addEventListener(kind, go, { signal: waiting.signal });
+    }
   }
   function pause() {
     if (!view) return;
     view.send({ pause: true });
-    for (const kind of ["keydown", "pointerdown"]) screen.addEventListener(kind, go, { once: true });
+    awaitStart();
     (done.disabled ? take : done).focus();
   }
   function leave() {
+    waiting.abort();
     view?.destroy();
     view = null;
     screen.remove();
-    clip.screen.hidden = false;
+    clip.screen.hidden = tally.hidden = false;
+    part("pads").replaceChildren();
     playing(false);
     done.disabled = again.disabled = true;
     write(part("take-text"), "Take over from here");

@@ -26,8 +26,7 @@ export function setup({ root, task, stored, say, broken }) {
       if (begun && message.paused) write(hint, "Paused. P goes on.");
     },
     frame(header) {
-      const score = Number.isFinite(header.return) ? ` · return ${header.return.toFixed(1)}` : "";
-      write(badge, `${header.time.toFixed(1)} s${score}`);
+      write(badge, `${header.time.toFixed(1)} s`); // the task's own reward would sway the person
     },
     feedback() {
       write(tally, `${up} good, ${down} bad so far.`);
@@ -44,7 +43,6 @@ export function setup({ root, task, stored, say, broken }) {
       write(hint, `${reason} Load the page again to start anew, or skip this one.`);
     },
   });
-  badge.textContent = "";
 
   function judge(value) {
     if (!begun) return run(true);
