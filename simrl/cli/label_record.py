@@ -57,7 +57,8 @@ def record(words: Sequence[str]) -> int:
     """Record and say where the clips are; return the exit code."""
     args = parse(RecordArguments, "simrl label record", words)
     stage, names = _stage(args)
-    out = args.out or (Path(args.what) if is_run(args.what) else _default_folder(stage))
+    run = args.what.partition("@")[0]
+    out = args.out or (Path(run) if is_run(run) else _default_folder(stage))
     env = stage.make(1)
     length = clip_steps(
         env.spec, seconds=None if args.steps is not None else args.seconds, steps=args.steps

@@ -17,7 +17,7 @@ from simrl.cli.arguments import parse
 from simrl.cli.label_drawing import DrawingDisplay
 from simrl.preferences.clips import ClipLibrary
 from simrl.preferences.clips.pool import RenderPool
-from simrl.runs.labelling import QuestionConfig, make_questions, store_place
+from simrl.runs.labelling import URL_START, QuestionConfig, make_questions, store_place
 from simrl.runs.policies import named_policy
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class ServeArguments:
     """Serve the labelling page of a run or of recorded clips.
 
     Without accounts it is for one person at this machine; with accounts (simrl label add-user)
-    people log in, from elsewhere too. Answers are kept in the folder's labels.db, or in the
+    people log in, from elsewhere too. The page asks whatever is open; with a --kind other than
+    compare it asks that kind alone. Answers are kept in the folder's labels.db, or in the
     PostgreSQL database of --db. Clips that have no video yet are drawn meanwhile.
     """
 
@@ -88,9 +89,11 @@ def serve(words: Sequence[str]) -> int:
             with DrawingDisplay(pool, Console(stderr=True, highlight=False, soft_wrap=True)):
                 _run(server)
         progress = store.progress()
+    # A URL may hold a password, which does not belong on the screen.
+    where = "URL" if args.db.startswith(URL_START) else args.db or folder
     console.print(
         f"{progress.answered} answers, {progress.open} questions open; export them with "
-        f"simrl label export labels.jsonl --db {args.db or folder}",
+        f"simrl label export labels.jsonl --db {where}",
         markup=False,
     )
     return 0
@@ -100,9 +103,12 @@ def _server(
     store: LabelStore, library: ClipLibrary, pool: RenderPool, args: ServeArguments
 ) -> Server:
     """Build the page's server; ValueError if it may not be served there."""
+    from simrl.preferences.store import KINDS
     from simrl.preferences.web import WebConfig, create_app, make_server
 
+    kind = args.questions.kind
     config = WebConfig(
+        kinds=KINDS if kind == QuestionConfig().kind else (kind,),
         title=args.title or args.what.resolve().name,
         metrics=args.metrics,
         hosts=args.hosts,

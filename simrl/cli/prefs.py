@@ -1,4 +1,4 @@
-"""`simrl prefs train PRESET` and `simrl prefs report RUN`: train on a reward that is learned."""
+"""`simrl prefs train PRESET`, `rlhf PRESET` and `report RUN`: train on a reward that is learned."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simrl.cli.arguments import parse
+from simrl.cli.rlhf import rlhf
 from simrl.cli.train import train
 from simrl.preferences.reward_files import save_reward_model
 from simrl.runs.options import parse_options
@@ -33,9 +34,12 @@ from simrl.runs.preferences import (
     start_preferences,
 )
 from simrl.runs.preferences_report import preference_figures
+from simrl.runs.rlhf import is_rlhf
+from simrl.runs.rlhf_report import rlhf_figures
 
 ACTIONS = {
     "train": "train an agent on a reward that is learned from comparisons",
+    "rlhf": "the three steps of RLHF: a policy to start from, a reward model, PPO near the policy",
     "report": "print what a run asked, what it learned and how it did",
 }
 """What `simrl prefs` can do."""
@@ -96,6 +100,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0 if words else 2
     if words[0] not in ACTIONS:
         raise ValueError(f"unknown action {words[0]!r}; the actions are {', '.join(ACTIONS)}")
+    if words[0] == "rlhf":
+        return rlhf(words[1:])
     return _train(words[1:]) if words[0] == "train" else _report(words[1:])
 
 
@@ -170,6 +176,8 @@ def _with_length(config: PreferenceConfig, args: PrefsTrainArguments) -> Prefere
 def _report(words: list[str]) -> int:
     args = parse(PrefsReportArguments, "simrl prefs report", words)
     figures = preference_figures(args.run)
+    if is_rlhf(args.run):
+        figures |= {f"rlhf/{name}": value for name, value in rlhf_figures(args.run).items()}
     if args.json:
         sys.stdout.write(json.dumps(figures, indent=2) + "\n")
         return 0
@@ -195,6 +203,7 @@ def _print_help() -> None:
     out.print("usage: simrl prefs train PRESET [--teacher NAME] [--labels N] [--wait N]")
     out.print("                               [--minutes M | --steps N] [--seed S] [--out DIR]")
     out.print("                               [--resume DIR] [any field of the config]")
+    out.print("       simrl prefs rlhf PRESET [--steps N] [--out DIR] [--resume DIR]")
     out.print("       simrl prefs report RUN [--json]\n")
     out.print(f"teachers: oracle, mistake, noisy, skip, myopic, equal, {HUMAN}")
     out.print("simrl prefs train PRESET --help shows every field. The presets:\n")
