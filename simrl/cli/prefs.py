@@ -188,7 +188,7 @@ def _report(words: list[str]) -> int:
         table.add_row(name, f"{value:,.4g}" if isinstance(value, float) else str(value))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    if args.page:
+    if args.page and not is_rlhf(args.run):
         from simrl.runs.report.reward_model_run import write_reward_model_report
 
         path = write_reward_model_report(args.run, args.out)

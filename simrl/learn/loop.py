@@ -125,6 +125,8 @@ class TrainingLoop:
         self.checkpoints = checkpoints
         self.relabel = relabel
         self.progress = Progress()
+        self.ended = False
+        """Whether something, such as a hook, has asked to end the run after this update."""
         self.stop: Callable[[], bool] = lambda: False
         """Whether the run is to end after this update; a hook that waits looks at it."""
         self._saved_seconds = 0.0
@@ -140,9 +142,9 @@ class TrainingLoop:
         return min(1.0, max(shares))
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Progress:
-        """Train until the configured end, or until `stop()` says so after an update."""
+        """Train until the configured end, or until `stop()` or `ended` says so after an update."""
         self.stop = stop
-        while self.fraction_done < 1.0 and not stop():
+        while self.fraction_done < 1.0 and not self.ended and not stop():
             self.update()
         if self.checkpoints is not None:
             self.save()

@@ -66,6 +66,8 @@ class Additions:
     """More parts of the checkpoint."""
     relabel: Relabel | None = None
     """What changes the rewards of a batch."""
+    reference: ActorCritic | None = None
+    """Policy that the learner stays near to; it is frozen."""
 
 
 def build_run(
@@ -102,6 +104,7 @@ def build_run(
             net,
             config.ppo,
             seed=child_seed(config.seed, "learner"),
+            reference=more.reference,
             on_bad_batch=_save_bad_batch(folder) if folder else None,
         ),
         config.loop,
