@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from simrl.preferences.store import leases, schema
-from simrl.preferences.store.questions import finish_if_answered, load_question
+from simrl.preferences.store.questions import finish_answered, load_question
 from simrl.preferences.store.types import Answer, AnswerEvent, RefusedError, Undone
 from simrl.preferences.store.values import check_text, check_value
 
@@ -32,43 +33,45 @@ answers, events, counters = schema.answers, schema.answer_events, schema.counter
 MAX_SECONDS = 7 * 24 * 3600.0
 
 
-def store_answer(
-    connection: Connection,
-    annotator: int,
-    lease: int,
-    key: str,
-    value: Mapping[str, Any],
-    *,
-    seconds: float,
-    now: float,
-) -> Answer:
-    """Store an answer once; the same key again returns what was stored the first time."""
-    _check_key(key)
-    change = next_change(connection)  # first of all: its lock puts the changes in order
-    row = leases.find(connection, lease, annotator)
-    if row.answer_id is not None:
-        again = _by_key(connection, annotator, key)
-        if again is not None and again.lease_id == lease:
-            return _from_event(connection, again)
-        if not row.withdrawn:
-            raise RefusedError("answered", f"you have answered question {row.question_id} already")
-    check_value(row.kind, value, row.clips, row.settings)
-    leases.finish(connection, row, now=now)
-    event = {
-        "change": change,
-        "question_id": row.question_id,
-        "annotator_id": annotator,
-        "lease_id": lease,
-        "action": "answer",
-        "key": key,
-        "value": dict(value),
-        "seconds": clean_seconds(seconds),
-        "swapped": row.swapped,
-        "created": now,
-    }
-    id_ = write_change(connection, event, row.answer_id)
-    finish_if_answered(connection, row.question_id)
-    return _of_event(event, id_, row)
+@dataclass(frozen=True)
+class AnswerRequest:
+    """One answer that someone gives."""
+
+    annotator: int
+    lease: int
+    key: str
+    value: Mapping[str, Any]
+    seconds: float
+
+
+def store_answers(
+    connection: Connection, requests: Sequence[AnswerRequest], *, now: float
+) -> list[Answer | ValueError]:
+    """Store answers that come at once; a key that was used for the same lease changes nothing.
+
+    Returns:
+        For each request what is stored, or was the first time, or else why it is refused.
+    """
+    last = next_change(connection, len(requests))  # first: its lock puts the changes in order
+    found = leases.find_all(connection, [request.lease for request in requests])
+    asked = [(r.annotator, found[r.lease].question_id) for r in requests if r.lease in found]
+    if len(set(asked)) < len(asked):
+        # One person twice on one question: the second must see what the first stored.
+        return [store_answers(connection, [request], now=now)[0] for request in requests]
+    settled = [_settle(connection, request, found.get(request.lease)) for request in requests]
+    _refuse_lost(connection, [found.get(r.lease) for r in requests], settled, now)
+    fresh = [place for place, outcome in enumerate(settled) if outcome is None]
+    rows = [found[requests[place].lease] for place in fresh]
+    events_ = [
+        _event(requests[place], row, change=last - len(requests) + place + 1, now=now)
+        for place, row in zip(fresh, rows, strict=True)
+    ]
+    ids = write_changes(connection, events_, [row.answer_id for row in rows])
+    if rows:
+        finish_answered(connection, [row.question_id for row in rows])
+    for place, event, id_, row in zip(fresh, events_, ids, rows, strict=True):
+        settled[place] = _of_event(event, id_, row)
+    return [outcome for outcome in settled if outcome is not None]
 
 
 def revise(
@@ -83,7 +86,7 @@ def revise(
 ) -> Answer:
     """Put another value in the place of an answer that stands."""
     _check_key(key)
-    change = next_change(connection)
+    change = next_change(connection, 1)
     again = _by_key(connection, annotator, key)
     if again is not None:
         if again.question_id != question_id:
@@ -106,15 +109,13 @@ def revise(
         "swapped": standing.swapped,
         "created": now,
     }
-    write_change(connection, event, standing.id)
+    write_changes(connection, [event], [standing.id])
     return load_answer(connection, question_id, annotator)
 
 
-def undo(
-    connection: Connection, annotator: int, *, now: float, seconds: float, rng: random.Random
-) -> Undone | None:
+def undo(connection: Connection, annotator: int, *, now: float, seconds: float) -> Undone | None:
     """Take back the person's newest answer that stands, and lease its question to them again."""
-    change = next_change(connection)
+    change = next_change(connection, 1)
     newest = connection.execute(_NEWEST, {"me": annotator}).first()
     if newest is None:
         return None
@@ -130,29 +131,29 @@ def undo(
         "swapped": newest.swapped,
         "created": now,
     }
-    write_change(connection, event, newest.id)
+    write_changes(connection, [event], [newest.id])
     answer = load_answer(connection, newest.question_id, annotator)
-    if load_question(connection, newest.question_id).state == "closed":
+    question = load_question(connection, newest.question_id)
+    if question.state == "closed":
         return Undone(answer, None)
     lease = secrets.randbits(53)
     values = {
-        "question": newest.question_id,
+        "question": question.id,
         "me": annotator,
         "new_lease": lease,
         "new_expires": now + seconds,
     }
     slot = connection.execute(_REOPEN_SLOT, values).scalar_one()
-    connection.execute(_REOPEN, {"question": newest.question_id})
-    again = leases.record(
+    connection.execute(_REOPEN, {"question": question.id})
+    again = leases.give_again(
         connection,
         lease,
-        question_id=newest.question_id,
-        slot_id=slot,
+        question=dataclasses.replace(question, state="open"),
+        slot=slot,
         annotator=annotator,
-        now=now,
-        seconds=seconds,
-        rng=rng,
         swapped=newest.swapped,
+        seconds=seconds,
+        now=now,
     )
     return Undone(answer, again)
 
@@ -194,37 +195,45 @@ def load_history(connection: Connection, question: int | None) -> list[AnswerEve
     ]
 
 
-def next_change(connection: Connection) -> int:
-    """Return the number of the next change; until the transaction ends nobody else gets one."""
-    return int(connection.execute(_NEXT).scalar_one())
+def next_change(connection: Connection, number: int) -> int:
+    """Take numbers for changes and return the last; until the transaction ends nobody gets more."""
+    return int(connection.execute(_NEXT, {"number": number}).scalar_one())
 
 
-def write_change(connection: Connection, event: Mapping[str, Any], answer: int | None) -> int:
-    """Add an event to the history and bring the answer that stands up to it; return its id.
+def write_changes(
+    connection: Connection,
+    new: Sequence[Mapping[str, Any]],
+    standing: Sequence[int | None],
+) -> list[int]:
+    """Add events to the history and bring the answers that stand up to them; return their ids.
 
     Args:
         connection: Within a transaction that has asked for `next_change`.
-        event: A row of `answer_events`.
-        answer: Id of this person's answer to the question; None if this is the first.
+        new: Rows of `answer_events`, no two of one answer.
+        standing: Ids of the answers that they change; None if an event is the first of its answer.
 
     Raises:
-        RefusedError: `key` if the person has used the event's key before.
+        RefusedError: `key` if a person has used an event's key before.
     """
+    if not new:
+        return []
     try:
-        connection.execute(_ADD_EVENT, event)
+        connection.execute(_ADD_EVENTS, new)
     except IntegrityError as error:
-        if event["key"] is None:
-            raise
-        why = f"key {event['key']!r} was used for another answer"
+        why = f"key {new[0]['key']!r} was used for another answer"
         raise RefusedError("key", why) from error
-    row = {name: event[name] for name in ("change", "value", "seconds", "swapped", "created")}
-    row["withdrawn"] = event["value"] is None
-    if answer is None:
-        owner = {name: event[name] for name in ("question_id", "annotator_id")}
-        return int(connection.execute(_ADD_ANSWER, {**owner, **row}).scalar_one())
-    new = {f"new_{name}": value for name, value in row.items()}
-    connection.execute(_CHANGE, {"answer": answer, **new})
-    return answer
+    ids = list(standing)
+    first = [place for place, id_ in enumerate(standing) if id_ is None]
+    if first:
+        added = connection.execute(_ADD_ANSWERS, [_answer_row(new[place]) for place in first])
+        for place, id_ in zip(first, added.scalars(), strict=True):
+            ids[place] = id_
+    for event, id_ in zip(new, standing, strict=True):
+        if id_ is not None:
+            values = {f"new_{name}": event[name] for name in _STATE}
+            withdrawn = event["value"] is None
+            connection.execute(_CHANGE, {"answer": id_, **values, "new_withdrawn": withdrawn})
+    return [id_ for id_ in ids if id_ is not None]
 
 
 def from_row(row: Row[Any]) -> Answer:
@@ -261,6 +270,63 @@ def _by_key(connection: Connection, annotator: int, key: str) -> Row[Any] | None
 
 def _standing(connection: Connection, question: int, annotator: int) -> Row[Any] | None:
     return connection.execute(_STANDING, {"question": question, "me": annotator}).first()
+
+
+def _settle(
+    connection: Connection, request: AnswerRequest, row: Row[Any] | None
+) -> Answer | ValueError | None:
+    """Return why a request is refused, or what it stored the first time; None if it is new."""
+    try:
+        _check_key(request.key)
+        if row is None or row.annotator_id != request.annotator:
+            return leases.unknown(request.lease)
+        if row.answer_id is not None:
+            again = _by_key(connection, request.annotator, request.key)
+            if again is not None and again.lease_id == request.lease:
+                return _from_event(connection, again)
+            if not row.withdrawn:
+                why = f"you have answered question {row.question_id} already"
+                return RefusedError("answered", why)
+        check_value(row.kind, request.value, row.clips, row.settings)
+    except ValueError as error:
+        return error
+    return None
+
+
+def _refuse_lost(
+    connection: Connection,
+    rows: Sequence[Row[Any] | None],
+    settled: list[Answer | ValueError | None],
+    now: float,
+) -> None:
+    """Use up the slots of what is still to be stored, and refuse what has lost its slot."""
+    fresh = [
+        (place, row) for place, row in enumerate(rows) if row is not None and settled[place] is None
+    ]
+    if fresh:
+        refusals = leases.finish(connection, [row for _, row in fresh], now=now)
+        for (place, _), refusal in zip(fresh, refusals, strict=True):
+            settled[place] = refusal
+
+
+def _event(request: AnswerRequest, row: Row[Any], *, change: int, now: float) -> dict[str, Any]:
+    return {
+        "change": change,
+        "question_id": row.question_id,
+        "annotator_id": request.annotator,
+        "lease_id": request.lease,
+        "action": "answer",
+        "key": request.key,
+        "value": dict(request.value),
+        "seconds": clean_seconds(request.seconds),
+        "swapped": row.swapped,
+        "created": now,
+    }
+
+
+def _answer_row(event: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("question_id", "annotator_id", *_STATE)
+    return {**{name: event[name] for name in names}, "withdrawn": event["value"] is None}
 
 
 def _from_event(connection: Connection, event: Row[Any]) -> Answer:
@@ -303,15 +369,16 @@ _NEWEST = (
     .order_by(answers.c.change.desc())
     .limit(1)
 )
-_ADD_EVENT = insert(events)
-_ADD_ANSWER = insert(answers).returning(answers.c.id)
+_STATE = ("change", "value", "seconds", "swapped", "created")
+_ADD_EVENTS = insert(events)
+_ADD_ANSWERS = insert(answers).returning(answers.c.id, sort_by_parameter_order=True)
 _CHANGE = (
     update(answers)
     .where(answers.c.id == bindparam("answer"))
     .values(
         {
             name: bindparam(f"new_{name}", type_=answers.c[name].type)
-            for name in ("change", "value", "seconds", "swapped", "created", "withdrawn")
+            for name in (*_STATE, "withdrawn")
         }
     )
 )
@@ -319,7 +386,7 @@ _BY_KEY = select(events).where(events.c.annotator_id == _me, events.c.key == bin
 _NEXT = (
     update(counters)
     .where(counters.c.name == "change")
-    .values(value=counters.c.value + 1)
+    .values(value=counters.c.value + bindparam("number"))
     .returning(counters.c.value)
 )
 _REOPEN_SLOT = (

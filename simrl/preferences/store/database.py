@@ -6,10 +6,10 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from simrl.preferences.store.upgrade import upgrade
 
 T = TypeVar("T")
+R = TypeVar("R")
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process's write before it gives up [s]."""
 GROUP = 64
@@ -58,21 +59,42 @@ class Database:
         with self._reader.connect() as connection:
             yield connection
 
-    def write(self, work: Callable[[Connection], T], lane: str = "changes") -> T:
+    def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction and return its result once that is committed.
 
         `work` may run more than once, each time on a database that has not seen it yet; if it
         raises, nothing of it is kept and the exception comes out here.
         """
-        mine, queue = _Write(work), self._lanes[lane]
+        result: T = self.write_jointly(_one_by_one, work)
+        return result
+
+    def write_jointly(
+        self,
+        handle: Callable[[Connection, Sequence[R]], Sequence[T | ValueError]],
+        request: R,
+        lane: str = "changes",
+    ) -> T:
+        """Let `handle` do a request, together with those of other threads that wait for it.
+
+        Like `write`, but what comes at once is handed over at once, so that `handle` can ask the
+        database once for all of them.
+
+        Args:
+            handle: Does requests in their order and returns a result for each, or the ValueError
+                that its caller shall get.  The same function object for requests that go together.
+            request: What is to be done.
+            lane: One of `LANES`.
+        """
+        mine, queue = _Write(handle, request), self._lanes[lane]
         queue.waiting.append(mine)
         with queue.lock:
             while not mine.done:
                 count = min(len(queue.waiting), GROUP)
                 self._commit([queue.waiting.popleft() for _ in range(count)])
-        return mine.outcome()
+        outcome: T = mine.outcome()
+        return outcome
 
-    def _commit(self, group: list[_Write[Any]]) -> None:
+    def _commit(self, group: list[_Write]) -> None:
         """Commit a group of writes together; where one of them fails, each on its own."""
         try:
             if len(group) > 1 and self._together(group):
@@ -87,7 +109,7 @@ class Database:
                 if not write.done:  # interrupted: nobody may wait for ever
                     write.fail(RuntimeError("the write was interrupted"))
 
-    def _together(self, group: list[_Write[Any]]) -> bool:
+    def _together(self, group: list[_Write]) -> bool:
         try:
             results = self._transaction(group)
         except _CommitError as error:
@@ -100,12 +122,12 @@ class Database:
             write.finish(result)
         return True
 
-    def _transaction(self, group: list[_Write[Any]]) -> list[Any]:
+    def _transaction(self, group: list[_Write]) -> list[Any]:
         for attempt in range(_TRIES):
             with self._writer.connect() as connection:
                 try:
                     transaction = connection.begin()
-                    results = [write.work(connection) for write in group]
+                    results = _handle(connection, group)
                 except DBAPIError as error:
                     if attempt == _TRIES - 1 or not _passing(error):
                         raise
@@ -130,28 +152,47 @@ class _Lane:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.waiting: deque[_Write[Any]] = deque()
+        self.waiting: deque[_Write] = deque()
 
 
-class _Write(Generic[T]):
+class _Write:
     """One write that waits for its commit."""
 
-    def __init__(self, work: Callable[[Connection], T]) -> None:
-        self.work = work
+    def __init__(self, handle: Callable[[Connection, Sequence[Any]], Any], request: Any) -> None:
+        self.handle, self.request = handle, request
         self.done = False
-        self._result: list[T] = []
+        self._result: Any = None
         self._error: BaseException | None = None
 
-    def finish(self, result: T) -> None:
-        self._result, self.done = [result], True
+    def finish(self, result: Any) -> None:
+        if isinstance(result, ValueError):
+            self._error = result
+        self._result, self.done = result, True
 
     def fail(self, error: BaseException) -> None:
         self._error, self.done = error, True
 
-    def outcome(self) -> T:
+    def outcome(self) -> Any:
         if self._error is not None:
             raise self._error
-        return self._result[0]
+        return self._result
+
+
+def _handle(connection: Connection, group: list[_Write]) -> list[Any]:
+    """Do all writes of a group, those of one kind together; return results in their order."""
+    kinds: dict[Any, list[int]] = {}
+    for place, write in enumerate(group):
+        kinds.setdefault(write.handle, []).append(place)
+    results: list[Any] = [None] * len(group)
+    for handle, places in kinds.items():
+        given = handle(connection, [group[place].request for place in places])
+        for place, result in zip(places, given, strict=True):
+            results[place] = result
+    return results
+
+
+def _one_by_one(connection: Connection, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+    return [work(connection) for work in works]
 
 
 def parse_url(url: str | Path) -> URL:

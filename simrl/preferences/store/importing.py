@@ -228,7 +228,7 @@ class _Import:
             self.known += 1
             return
         event = {
-            "change": answers.next_change(self.connection),
+            "change": answers.next_change(self.connection, 1),
             "question_id": question,
             "annotator_id": annotator,
             "lease_id": None,
@@ -239,7 +239,7 @@ class _Import:
             "swapped": row.swapped,
             "created": self.now if row.answered is None else row.answered,
         }
-        answers.write_change(self.connection, event, None)
+        answers.write_changes(self.connection, [event], [None])
         self._fill_slot(question, annotator, row.question.priority)
         self.answers += 1
 
@@ -257,7 +257,7 @@ class _Import:
         if filled.rowcount == 0:
             row = {"question_id": question, "rank": -priority, **done}
             self.connection.execute(insert(table), row)
-        question_rows.finish_if_answered(self.connection, question)
+        question_rows.finish_answered(self.connection, [question])
 
     def _slots(self, question: int, row: _Row) -> None:
         """Give a new question that is still open the slots that its answers have not filled."""

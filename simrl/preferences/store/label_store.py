@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from simrl.preferences.store import answers, audit, leases, progress, questions, sessions
+from simrl.preferences.store.answers import AnswerRequest
 from simrl.preferences.store.database import Database
+from simrl.preferences.store.leases import LeaseRequest
 from simrl.preferences.store.people import LoginLimits, People
 from simrl.preferences.store.schema import facts
 from simrl.preferences.store.types import (
@@ -149,18 +151,10 @@ class LabelStore:
         unknown = sorted(set(kinds or ()) - set(KINDS))
         if unknown:
             raise ValueError(f"unknown kinds {unknown}; the kinds are {', '.join(KINDS)}")
-        return self.database.write(
-            lambda c: leases.give(
-                c,
-                annotator,
-                now=self.clock(),
-                seconds=seconds,
-                kinds=kinds,
-                exclude=exclude,
-                rng=self._rng,
-            ),
-            lane="leases",
+        request = LeaseRequest(
+            annotator, seconds, None if kinds is None else tuple(kinds), frozenset(exclude)
         )
+        return self.database.write_jointly(self._give, request, lane="leases")
 
     def renew(self, lease: Lease | int, annotator: int) -> Lease:
         """Let a lease last its full time again; RefusedError if it has gone to somebody else."""
@@ -203,11 +197,8 @@ class LabelStore:
             RefusedError: `unknown`, `lost`, `closed`, `answered` or `key`, see there.
             ValueError: The value does not answer a question of this kind.
         """
-        return self.database.write(
-            lambda c: answers.store_answer(
-                c, annotator, _id(lease), key, value, seconds=seconds, now=self.clock()
-            )
-        )
+        request = AnswerRequest(annotator, _id(lease), key, value, seconds)
+        return self.database.write_jointly(self._store, request)
 
     def undo(self, annotator: int, *, seconds: float = LEASE_SECONDS) -> Undone | None:
         """Take the person's newest answer back and lease its question to them again.
@@ -215,7 +206,7 @@ class LabelStore:
         The history keeps the answer.  None if the person has no answer that stands.
         """
         return self.database.write(
-            lambda c: answers.undo(c, annotator, now=self.clock(), seconds=seconds, rng=self._rng)
+            lambda c: answers.undo(c, annotator, now=self.clock(), seconds=seconds)
         )
 
     def revise(
@@ -341,6 +332,16 @@ class LabelStore:
         """Return the newest lines first; `before` an id turns the page."""
         with self.database.read() as connection:
             return audit.load_entries(connection, limit=limit, before=before, action=action)
+
+    # --- what is done for all who ask at once
+
+    def _give(self, connection: Connection, requests: Sequence[LeaseRequest]) -> list[Lease | None]:
+        return leases.give(connection, requests, now=self.clock(), rng=self._rng)
+
+    def _store(
+        self, connection: Connection, requests: Sequence[AnswerRequest]
+    ) -> list[Answer | ValueError]:
+        return answers.store_answers(connection, requests, now=self.clock())
 
 
 def _id(thing: Lease | User | int) -> int:

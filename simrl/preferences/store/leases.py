@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
     Row,
-    Select,
     Update,
     and_,
     bindparam,
@@ -26,102 +26,109 @@ from sqlalchemy import (
 )
 
 from simrl.preferences.store import schema
-from simrl.preferences.store.questions import load_question
-from simrl.preferences.store.types import Lease, RefusedError
+from simrl.preferences.store.questions import load_by_id, load_question
+from simrl.preferences.store.types import Lease, Question, RefusedError
 
 questions, slots, leases = schema.questions, schema.slots, schema.leases
 answers, skips, users = schema.answers, schema.skips, schema.users
 
 
+Refusal = RefusedError | None
+
+
+@dataclass(frozen=True)
+class LeaseRequest:
+    """One person's wish for a question."""
+
+    annotator: int
+    seconds: float
+    kinds: tuple[str, ...] | None
+    exclude: frozenset[int]
+
+
+class _Held(NamedTuple):
+    """A slot that a person holds; `swapped` is None if it has just been taken."""
+
+    lease: int
+    question: int
+    slot: int
+    swapped: bool | None
+
+
 def give(
-    connection: Connection,
-    annotator: int,
-    *,
-    now: float,
-    seconds: float,
-    kinds: Sequence[str] | None,
-    exclude: Sequence[int],
-    rng: random.Random,
-) -> Lease | None:
-    """Lease the person's own unexpired lease again, or the first question that needs an answer."""
-    values = {
-        "me": annotator,
-        "now": now,
-        "new_expires": now + seconds,
-        "excluded": list(exclude),
-        "kinds": list(kinds or ()),
-    }
-    shape = (bool(exclude), kinds is not None)
-    own = connection.execute(_own_lease(*shape), values).first()
-    if own is not None:
-        values = {"slot": own.slot_id, "held_lease": own.id, "new_expires": now + seconds}
-        connection.execute(_EXTEND, values)
-        return Lease(own.id, load_question(connection, own.question_id), own.swapped, now + seconds)
-    lease = secrets.randbits(53)  # unguessable, and exact as a number of JavaScript
-    taken = connection.execute(_take(*shape), {**values, "new_lease": lease}).first()
-    if taken is None:
-        return None
-    return record(
-        connection,
-        lease,
-        question_id=taken.question_id,
-        slot_id=taken.id,
-        annotator=annotator,
-        now=now,
-        seconds=seconds,
-        rng=rng,
-    )
+    connection: Connection, requests: Sequence[LeaseRequest], *, now: float, rng: random.Random
+) -> list[Lease | None]:
+    """Lease to each person their own unexpired lease, or else the first question that needs them.
+
+    A slot is taken in one statement, so that nobody comes between; the rest is done for all at
+    once.
+    """
+    people = [request.annotator for request in requests]
+    if len(set(people)) < len(people):  # one person twice: the second must see the first's lease
+        return [give(connection, [request], now=now, rng=rng)[0] for request in requests]
+    own = _own_leases(connection, requests, now)
+    chosen = [own.get(r.annotator) or _take_slot(connection, r, now) for r in requests]
+    found = load_by_id(connection, [held.question for held in chosen if held is not None])
+    given: list[Lease | None] = []
+    extended, new = [], []
+    for request, held in zip(requests, chosen, strict=True):
+        if held is None:
+            given.append(None)
+            continue
+        expires, swapped = now + request.seconds, held.swapped
+        if swapped is None:
+            swapped = _draw_sides(connection, found[held.question], request.annotator, rng)
+            new.append(_row(held, request, swapped, now))
+        else:
+            extended.append({"slot": held.slot, "held_lease": held.lease, "new_expires": expires})
+        given.append(Lease(held.lease, found[held.question], swapped, expires))
+    for statement, rows in ((_EXTEND, extended), (_ADD, new)):
+        if rows:
+            connection.execute(statement, rows)
+    return given
 
 
-def record(
+def give_again(
     connection: Connection,
     lease: int,
     *,
-    question_id: int,
-    slot_id: int,
+    question: Question,
+    slot: int,
     annotator: int,
-    now: float,
+    swapped: bool,
     seconds: float,
-    rng: random.Random,
-    swapped: bool | None = None,
+    now: float,
 ) -> Lease:
-    """Write down a lease on a slot that has been taken, and draw its sides."""
-    question = load_question(connection, question_id)
-    if swapped is None:
-        swapped = len(question.clips) == 2 and bool(rng.getrandbits(1))
-        if question.repeat_of is not None:
-            before = _sides_before(connection, question.repeat_of, annotator)
-            if before is not None:
-                swapped = before if question.settings.get("sides") == "same" else not before
-    connection.execute(
-        _ADD,
-        {
-            "id": lease,
-            "question_id": question_id,
-            "slot_id": slot_id,
-            "annotator_id": annotator,
-            "swapped": swapped,
-            "seconds": seconds,
-            "created": now,
-        },
-    )
+    """Write down a lease on a slot that was taken for a person who has seen the question before."""
+    request = LeaseRequest(annotator, seconds, None, frozenset())
+    connection.execute(_ADD, [_row(_Held(lease, question.id, slot, None), request, swapped, now)])
     return Lease(lease, question, swapped, now + seconds)
 
 
 def find(connection: Connection, lease: int, annotator: int) -> Row[Any]:
-    """Return a lease that this person has or had, with its question and their answer to that.
-
-    `answer_id` is None without an answer.
+    """Return a lease that this person has or had, see `find_all`.
 
     Raises:
         RefusedError: `unknown` if there is no such lease, or it is another person's.
     """
-    if not 0 <= lease < 2**53:
-        raise RefusedError("unknown", f"lease {lease} is not one of yours")
-    row = connection.execute(_FIND, {"lease": lease, "me": annotator}).first()
-    if row is None:
-        raise RefusedError("unknown", f"lease {lease} is not one of yours")
+    row = find_all(connection, [lease]).get(lease)
+    if row is None or row.annotator_id != annotator:
+        raise unknown(lease)
     return row
+
+
+def find_all(connection: Connection, ids: Iterable[int]) -> dict[int, Row[Any]]:
+    """Return those leases that exist, each with its question and its person's answer to that.
+
+    `answer_id` is None without an answer.
+    """
+    sane = sorted({id_ for id_ in ids if 0 <= id_ < 2**53})
+    return {row.id: row for row in connection.execute(_FIND, {"leases": sane})} if sane else {}
+
+
+def unknown(lease: int) -> RefusedError:
+    """Return the refusal of a lease that does not exist, or is another person's."""
+    return RefusedError("unknown", f"lease {lease} is not one of yours")
 
 
 def renew(connection: Connection, lease: int, annotator: int, *, now: float) -> Lease:
@@ -149,21 +156,16 @@ def skip(connection: Connection, lease: int, annotator: int, *, now: float) -> N
         connection.execute(insert(skips), {**key, "created": now})
 
 
-def finish(connection: Connection, row: Row[Any], *, now: float) -> None:
-    """Use up a lease's slot for an answer; if it went to another, any free slot of its question.
+def finish(connection: Connection, rows: Sequence[Row[Any]], *, now: float) -> list[Refusal]:
+    """Use up the slots of leases for answers; one that went to another takes any free slot.
 
-    Raises:
-        RefusedError: `closed` or `lost` if the question needs no further answer.
+    Returns:
+        For each lease None, or the refusal (`closed` or `lost`) if its question needs no further
+        answer.
     """
-    held = {"slot": row.slot_id, "held_lease": row.id}
-    if connection.execute(_FINISH, held).rowcount:
-        return
-    taken = connection.execute(
-        _TAKE_ANY,
-        {"me": row.annotator_id, "now": now, "question": row.question_id, "new_lease": row.id},
-    ).first()
-    if taken is None:
-        raise _lost(row)
+    values = {"slots": [row.slot_id for row in rows], "leases": [row.id for row in rows]}
+    held = {row.lease_id for row in connection.execute(_FINISH, values)}
+    return [None if row.id in held else _take_late(connection, row, now) for row in rows]
 
 
 def release_all(connection: Connection, annotator: int) -> None:
@@ -181,12 +183,71 @@ def _lost(row: Row[Any]) -> RefusedError:
     )
 
 
-def _sides_before(connection: Connection, question: int, annotator: int) -> bool | None:
-    return connection.execute(
-        select(answers.c.swapped).where(
-            answers.c.question_id == question, answers.c.annotator_id == annotator
-        )
-    ).scalar()
+def _own_leases(
+    connection: Connection, requests: Sequence[LeaseRequest], now: float
+) -> dict[int, _Held]:
+    """Return each person's newest unexpired lease that the request admits."""
+    wishes = {request.annotator: request for request in requests}
+    own: dict[int, _Held] = {}
+    for row in connection.execute(_OWN_LEASES, {"people": sorted(wishes), "now": now}):
+        wish = wishes[row.annotator_id]
+        if row.question_id in wish.exclude or (
+            wish.kinds is not None and row.kind not in wish.kinds
+        ):
+            continue
+        own.setdefault(row.annotator_id, _Held(row.id, row.question_id, row.slot_id, row.swapped))
+    return own
+
+
+def _take_slot(connection: Connection, request: LeaseRequest, now: float) -> _Held | None:
+    lease = secrets.randbits(53)  # unguessable, and exact as a number of JavaScript
+    values = {
+        "me": request.annotator,
+        "now": now,
+        "new_lease": lease,
+        "new_expires": now + request.seconds,
+        "excluded": sorted(request.exclude),
+        "kinds": list(request.kinds or ()),
+    }
+    take = _take(bool(request.exclude), request.kinds is not None)
+    row = connection.execute(take, values).first()
+    return None if row is None else _Held(lease, row.question_id, row.id, None)
+
+
+def _take_late(connection: Connection, row: Row[Any], now: float) -> Refusal:
+    values = {
+        "me": row.annotator_id,
+        "now": now,
+        "question": row.question_id,
+        "new_lease": row.id,
+    }
+    return None if connection.execute(_TAKE_ANY, values).first() is not None else _lost(row)
+
+
+def _draw_sides(
+    connection: Connection, question: Question, annotator: int, rng: random.Random
+) -> bool:
+    """Draw whether the first clip is shown on the right; a repeat goes by what the person saw."""
+    if len(question.clips) != 2:
+        return False
+    if question.repeat_of is not None:
+        values = {"question": question.repeat_of, "me": annotator}
+        before = connection.execute(_SIDES, values).scalar()
+        if before is not None:
+            return bool(before) == (question.settings.get("sides") == "same")
+    return bool(rng.getrandbits(1))
+
+
+def _row(held: _Held, request: LeaseRequest, swapped: bool, now: float) -> dict[str, Any]:
+    return {
+        "id": held.lease,
+        "question_id": held.question,
+        "slot_id": held.slot,
+        "annotator_id": request.annotator,
+        "swapped": swapped,
+        "seconds": request.seconds,
+        "created": now,
+    }
 
 
 _me: BindParameter[int] = bindparam("me")
@@ -239,20 +300,6 @@ def _filters(exclude: bool, kinds: bool) -> list[ColumnElement[bool]]:
 
 
 @lru_cache
-def _own_lease(exclude: bool, kinds: bool) -> Select[Any]:
-    return (
-        select(leases.c.id, leases.c.question_id, leases.c.slot_id, leases.c.swapped)
-        .select_from(slots)
-        .join(leases, leases.c.id == slots.c.lease_id)
-        .join(questions, questions.c.id == slots.c.question_id)
-        .where(slots.c.open, slots.c.annotator_id == _me, slots.c.expires > _now)
-        .where(*_filters(exclude, kinds))
-        .order_by(leases.c.created.desc(), slots.c.id)
-        .limit(1)
-    )
-
-
-@lru_cache
 def _take(exclude: bool, kinds: bool) -> Any:
     """Take the first slot that this person may answer: one statement, so nobody comes between."""
     first = (
@@ -296,7 +343,16 @@ _HELD = update(slots).where(
     slots.c.id == bindparam("slot"), slots.c.lease_id == bindparam("held_lease"), slots.c.open
 )
 _EXTEND = _HELD.values(expires=bindparam("new_expires"))
-_FINISH = _HELD.values(open=False, expires=None)
+_FINISH = (
+    update(slots)
+    .where(
+        slots.c.id.in_(bindparam("slots", expanding=True)),
+        slots.c.lease_id.in_(bindparam("leases", expanding=True)),
+        slots.c.open,
+    )
+    .values(open=False, expires=None)
+    .returning(slots.c.lease_id)
+)
 _FREE = _HELD.values(_NOBODY)
 _ADD = insert(leases)
 _FIND = (
@@ -314,7 +370,25 @@ _FIND = (
             answers.c.annotator_id == leases.c.annotator_id,
         ),
     )
-    .where(leases.c.id == bindparam("lease"), leases.c.annotator_id == _me)
+    .where(leases.c.id.in_(bindparam("leases", expanding=True)))
+)
+_OWN_LEASES = (
+    select(
+        *(leases.c.id, leases.c.annotator_id, leases.c.question_id),
+        *(leases.c.slot_id, leases.c.swapped, questions.c.kind),
+    )
+    .select_from(slots)
+    .join(leases, leases.c.id == slots.c.lease_id)
+    .join(questions, questions.c.id == slots.c.question_id)
+    .where(
+        slots.c.annotator_id.in_(bindparam("people", expanding=True)),
+        slots.c.open,
+        slots.c.expires > _now,
+    )
+    .order_by(leases.c.created.desc(), slots.c.id)
+)
+_SIDES = select(answers.c.swapped).where(
+    answers.c.question_id == bindparam("question"), answers.c.annotator_id == _me
 )
 _SKIPPED = select(skips.c.created).where(
     skips.c.question_id == bindparam("question_id"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
@@ -74,6 +74,12 @@ def load_question(connection: Connection, question: int) -> Question:
     return from_row(row)
 
 
+def load_by_id(connection: Connection, ids: Iterable[int]) -> dict[int, Question]:
+    """Return questions that are known to exist, by their ids."""
+    rows = connection.execute(_BY_IDS, {"questions": sorted(set(ids))})
+    return {row.id: from_row(row) for row in rows}
+
+
 def load_questions(connection: Connection, kind: str | None, state: str | None) -> list[Question]:
     """Return the questions of a kind and state, in the order of their ids."""
     wanted = select(questions).order_by(questions.c.id)
@@ -99,9 +105,9 @@ def close(connection: Connection, ids: Sequence[int]) -> int:
     return count
 
 
-def finish_if_answered(connection: Connection, question: int) -> None:
-    """Mark a question as done once no slot of it is open."""
-    connection.execute(_FINISH, {"question": question})
+def finish_answered(connection: Connection, ids: Iterable[int]) -> None:
+    """Mark those questions as done that no open slot is left of."""
+    connection.execute(_FINISH, [{"question": id_} for id_ in sorted(set(ids))])
 
 
 def from_row(row: Row[Any]) -> Question:
@@ -145,6 +151,7 @@ def _check_repeat(connection: Connection, question: NewQuestion, index: int) -> 
 
 
 _BY_ID = select(questions).where(questions.c.id == bindparam("question"))
+_BY_IDS = select(questions).where(questions.c.id.in_(bindparam("questions", expanding=True)))
 _CLOSE = (
     update(questions)
     .where(questions.c.id == bindparam("question"), questions.c.state == "open")

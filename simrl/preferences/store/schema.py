@@ -134,7 +134,7 @@ slots = Table(
     Column("lease_id", BigInteger),
     Column("expires", Double),
     UniqueConstraint("question_id", "annotator_id"),
-    Index("ix_slots_queue", "open", "rank", "question_id"),
+    Index("ix_slots_queue", "open", "rank", "question_id", "id"),
     Index(None, "annotator_id", "open"),
     Index(None, "question_id", "open"),
     sqlite_autoincrement=True,

@@ -186,7 +186,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_slots_annotator_id_open", "slots", ["annotator_id", "open"])
     op.create_index("ix_slots_question_id_open", "slots", ["question_id", "open"])
-    op.create_index("ix_slots_queue", "slots", ["open", "rank", "question_id"])
+    op.create_index("ix_slots_queue", "slots", ["open", "rank", "question_id", "id"])
     op.create_table(
         "leases",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
