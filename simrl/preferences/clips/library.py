@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from simrl.core.files import write_atomic
-from simrl.preferences.clips.clip import Clip, check_clip_id, read_clip
+from simrl.preferences.clips.clip import CLIP_ID, Clip, check_clip_id, read_clip
 
 if TYPE_CHECKING:
     from simrl.preferences.segment import SegmentBatch
@@ -90,7 +90,7 @@ class ClipLibrary:
         with os.scandir(folder) as entries:
             for entry in entries:
                 stem, dot, suffix = entry.name.partition(".")
-                if dot and suffix == "npz" and len(stem) == 16 and stem.isalnum():
+                if dot and suffix == "npz" and CLIP_ID.fullmatch(stem):
                     found.append((entry.stat().st_mtime_ns, stem))
         return [stem for _, stem in sorted(found)]
 

@@ -74,7 +74,13 @@ def test_missing_clips_are_named(library, make_clip):
 def test_foreign_and_temporary_files_are_no_clips(library, make_clip):
     name = library.add(make_clip())
     folder = library.folder / "clips"
-    for other in (f".{name}.npz.abcd", "notes.txt", "short.npz", f"{name}.npz.bak"):
+    for other in (
+        f".{name}.npz.abcd",
+        "notes.txt",
+        "short.npz",
+        f"{'z' * 16}.npz",
+        f"{name}.npz.bak",
+    ):
         (folder / other).write_text("x")
     assert library.ids() == [name]
 

@@ -234,6 +234,7 @@ def test_closing_in_the_middle_leaves_nothing_half(library, slow):
     assert not pool.wait(0)
 
 
+@pytest.mark.slow
 def test_a_killed_program_leaves_no_half_video_and_no_process(library, slow):
     program = (
         "import sys, time\n"
