@@ -26,6 +26,7 @@ from simrl.core.files import write_atomic
 from simrl.core.plugins import make_env
 from simrl.core.seeding import child_seed
 from simrl.learn.cloning import CloningConfig
+from simrl.learn.demonstrations import Demonstrations, collect_demonstrations
 from simrl.learn.loop import Progress, TrainingLoop
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCritic
@@ -43,6 +44,7 @@ from simrl.runs.config import (
     run_config,
     to_dict,
 )
+from simrl.runs.demonstrations import clip_demonstrations, person_clips
 from simrl.runs.policies import named_policy
 from simrl.runs.preferences import HUMAN, PreferenceConfig, start_from
 from simrl.runs.preferences import cart_pole as plain_cart_pole
@@ -74,6 +76,9 @@ class RLHFConfig:
     Of `queries` count labels, segment, recording and held_out: all is asked at once."""
     demonstrator: str = ""
     """Policy to clone if there is no run to start from: scripted, a controller or a run."""
+    clips: str = ""
+    """Folder of a clip library: what people played in it (corrections, demonstrations) is cloned,
+    beside a demonstrator's play or on top of a run's policy."""
     demonstration_steps: int = 256
     """Steps of every environment that the demonstrator plays."""
     cloning: CloningConfig = field(default_factory=CloningConfig)
@@ -88,8 +93,10 @@ class RLHFConfig:
 
     def __post_init__(self) -> None:
         """Check that there is one thing to start from, and who answers."""
-        if bool(self.demonstrator) == bool(self.prefs.init):
+        if self.demonstrator and self.prefs.init:
             raise ValueError("give either a demonstrator to clone, or a run to start from (init)")
+        if not (self.demonstrator or self.prefs.init or self.clips):
+            raise ValueError("give a demonstrator to clone, a run to start from (init), or clips")
         if self.prefs.teacher == HUMAN and not self.data:
             raise ValueError("the answers of people come from a file of preferences: give data")
         if self.demonstration_steps < 1:
@@ -175,7 +182,8 @@ def build_rlhf(
     prefs, train = config.prefs, config.prefs.train
     net, learner = result.run.policy.net, result.run.loop.learner
     env = make_env(train.env, train.num_envs, **train.env_options)
-    say(f"1 of 3: the policy of {prefs.init}" if prefs.init else f"1 of 3: {config.demonstrator}")
+    sources = (prefs.init, config.demonstrator, config.clips and "people's clips")
+    say(f"1 of 3: a policy from {' and '.join(filter(None, sources))}")
     result.figures |= _start_policy(config, net, relabelled_env(env, prefs.relabel))
     result.reference.load_state_dict(net.state_dict())
     say(f"2 of 3: a reward model from {prefs.queries.labels} comparisons")
@@ -249,22 +257,24 @@ def _relabel(config: RLHFConfig, ensemble: RewardEnsemble, env: VecEnv) -> Relab
 
 
 def _start_policy(config: RLHFConfig, net: ActorCritic, env: VecEnv) -> dict[str, float]:
-    """Do the first step."""
+    """Do the first step: a run's policy, or the clone of demonstrations, or both in this order."""
     train = config.prefs.train
     if config.prefs.init:
         start_from(net, config.prefs.init)
+    parts = []
+    if config.demonstrator:
+        plain = make_env(train.env, 1, **train.env_options).spec
+        expert = named_policy(config.demonstrator, plain, train.env_options)
+        steps, seed = config.demonstration_steps, child_seed(train.seed, "expert")
+        parts.append(collect_demonstrations(env, expert, net, steps=steps, seed=seed))
+    if config.clips:
+        clips = [clip for clip in person_clips(config.clips) if clip.env == train.env]
+        parts.append(clip_demonstrations(clips, net.reads))
+    if not parts:
         return {}
-    plain = make_env(train.env, 1, **train.env_options).spec
-    expert = named_policy(config.demonstrator, plain, train.env_options)
-    _freeze(net, False)
-    figures = clone_policy(
-        net,
-        env,
-        expert,
-        config.cloning,
-        steps=config.demonstration_steps,
-        seed=child_seed(train.seed, "clone"),
-    )
+    _freeze(net, bool(config.prefs.init))
+    data = Demonstrations.cat(parts)
+    figures = clone_policy(net, data, config.cloning, seed=child_seed(train.seed, "cloning"))
     _freeze(net, True)
     return figures
 

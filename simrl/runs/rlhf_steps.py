@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from simrl.core.env import VecEnv
 from simrl.core.policy import Policy
-from simrl.core.seeding import child_seed, torch_generator
+from simrl.core.seeding import torch_generator
 from simrl.learn import losses
-from simrl.learn.cloning import CloningConfig, CloningLearner, collect_demonstrations
+from simrl.learn.cloning import CloningConfig, CloningLearner
+from simrl.learn.demonstrations import Demonstrations
 from simrl.learn.loop import Progress, Relabel
 from simrl.learn.policy import NetworkPolicy
 from simrl.learn.ppo import PPOLearner
@@ -29,17 +30,10 @@ from simrl.rollout.seating import Seating
 
 
 def clone_policy(
-    net: ActorCritic,
-    env: VecEnv,
-    expert: Policy,
-    config: CloningConfig,
-    *,
-    steps: int,
-    seed: int,
+    net: ActorCritic, data: Demonstrations, config: CloningConfig, *, seed: int
 ) -> dict[str, float]:
-    """Make `net` act as `expert` does in `steps` steps of every environment; return figures."""
-    data = collect_demonstrations(env, expert, net, steps=steps, seed=child_seed(seed, "expert"))
-    metrics = CloningLearner(net, config, seed=child_seed(seed, "cloning")).fit(data)
+    """Make `net` act as was done in `data`; return figures."""
+    metrics = CloningLearner(net, config, seed=seed).fit(data)
     return {f"cloning/{name}": value for name, value in metrics.items()}
 
 

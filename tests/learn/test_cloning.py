@@ -8,12 +8,8 @@ import torch
 
 from simrl.core import PolicyOutput
 from simrl.core.plugins import make_env, make_scripted
-from simrl.learn.cloning import (
-    CloningConfig,
-    CloningLearner,
-    Demonstrations,
-    collect_demonstrations,
-)
+from simrl.learn.cloning import CloningConfig, CloningLearner
+from simrl.learn.demonstrations import Demonstrations, collect_demonstrations
 from simrl.learn.policy import NetworkPolicy
 from simrl.nn import ActorCritic, ActorCriticConfig
 from simrl.rollout import RandomPolicy, RolloutEngine, Seating
