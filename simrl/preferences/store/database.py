@@ -25,7 +25,9 @@ GROUP = 64
 LANES = ("changes", "leases")
 """Kinds of write that PostgreSQL commits side by side; SQLite has one writer."""
 _TRIES = 4
-_AGAIN = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
+_AGAIN = ("40001", "40P01", "23505")
+"""PostgreSQL: serialization failure, deadlock, and a row that another process has just added, which
+the next try sees."""
 
 
 class Database:

@@ -4,8 +4,10 @@ import threading
 from collections import Counter
 
 import pytest
+from sqlalchemy import select
 
-from simrl.preferences.store import NewQuestion, RefusedError
+from simrl.preferences.store import LabelStore, NewQuestion, RefusedError
+from simrl.preferences.store.schema import slots
 
 CLIPS = ("a" * 16, "b" * 16)
 FIRST = {"choice": "first"}
@@ -234,3 +236,38 @@ def test_threads_never_get_the_same_slot(store):
     assert len(set(given)) == len(given)
     counts = Counter(question for _, question in given)
     assert counts == {id_: 1 + i % 2 for i, id_ in enumerate(ids)}
+
+
+def test_one_person_in_two_processes_never_holds_two_slots_of_a_question(url):
+    """Two stores on one database, as two servers have: the same person asks both at once."""
+    with LabelStore.open(url) as one, LabelStore.open(url) as two:
+        ann = one.add_user("ann", "long enough").id
+        one.add_questions([pair(overlap=2) for _ in range(30)])
+        shown, failures = [], []
+        both = threading.Barrier(2)
+
+        def work(store):
+            try:
+                for _ in range(30):
+                    both.wait(60)
+                    lease = store.lease(ann, exclude=list(shown))
+                    both.wait(60)
+                    if lease is not None:
+                        shown.append(lease.question.id)
+            except BaseException as error:
+                failures.append(error)
+                both.abort()
+
+        threads = [threading.Thread(target=work, args=(store,)) for store in (one, two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        with one.database.read() as connection:
+            held = (
+                connection.execute(select(slots.c.question_id).where(slots.c.annotator_id == ann))
+                .scalars()
+                .all()
+            )
+        assert len(set(held)) == len(held) and set(held) == set(shown)
