@@ -70,6 +70,9 @@ class PrefsTrainArguments:
     """Train for so many agent-steps in all; replaces the preset's length."""
     option: tuple[str, ...] = ()
     """Options of the environment's config, each NAME=VALUE with the value in YAML."""
+    term: tuple[str, ...] = ()
+    """Reward terms of the environment that a scripted teacher judges by instead of the task's
+    reward, each NAME=WEIGHT."""
     evaluate: bool = True
     """Play the evaluation games at the end."""
     page: PageConfig = field(default_factory=PageConfig)
@@ -116,7 +119,7 @@ def _train(words: list[str]) -> int:
     args = parse(PrefsTrainArguments, prog, words[1:], default=PrefsTrainArguments(preset(name)))
     if args.minutes is not None and args.steps is not None:
         raise ValueError("give --minutes or --steps, not both")
-    asked = args.labels is not None or args.wait is not None
+    asked = args.labels is not None or args.wait is not None or bool(args.term)
     if args.resume and (args.config != preset(name) or args.option or asked):
         raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
     console = Console(highlight=False)
@@ -157,7 +160,19 @@ def _start(name: str, args: PrefsTrainArguments) -> PreferenceRun:
         queries = dataclasses.replace(queries, wait=args.wait)
     train_config = dataclasses.replace(train_config, env_options=options)
     config = dataclasses.replace(config, train=train_config, queries=queries)
+    if args.term:
+        config = dataclasses.replace(config, terms=_weights(args.term))
     return start_preferences(config, args.out or Path("runs") / stem)
+
+
+def _weights(terms: Sequence[str]) -> dict[str, float]:
+    """Read NAME=WEIGHT texts."""
+    weights = {}
+    for name, value in parse_options(terms).items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"the weight of {name} must be a number, got {value!r}")
+        weights[name] = float(value)
+    return weights
 
 
 def _resume(args: PrefsTrainArguments) -> PreferenceRun:

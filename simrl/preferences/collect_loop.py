@@ -82,7 +82,7 @@ class QueryConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.rows is not None and self.rows < 1:
             raise ValueError(f"rows must be at least 1, got {self.rows}")
-        needed = 2 * max(self.first, self.per_round) + 2
+        needed = 2 * max(self.first, self.per_round) + 2  # for rounds at random
         if self.pool < needed:
             raise ValueError(
                 f"pool must hold at least {needed} segments for rounds of "
@@ -97,6 +97,11 @@ class QueryConfig:
                 f"unknown schedule {self.schedule!r}; the schedules are constant, hyperbolic"
             )
         selector(self.selection)
+
+    @property
+    def needed_segments(self) -> int:
+        """Segments of which the candidate pairs of any round can be formed."""
+        return 2 * max(self.first, self.per_round * self.candidates) + 2
 
     def due(self, fraction: float) -> int:
         """Return how many questions should have been asked after this fraction of the run.

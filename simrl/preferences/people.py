@@ -41,7 +41,7 @@ class PeopleAnswers:
         batch: str,
         prompt: str = "",
         overlap: int = 1,
-        recordings: int = 4,
+        keep: int = 512,
         poll_seconds: float = 1.0,
     ) -> None:
         """Ask through `store` about clips in `library`.
@@ -54,7 +54,7 @@ class PeopleAnswers:
             batch: Name of this run's questions in the store.
             prompt: What the page says above the clips; empty: its own words.
             overlap: People who are asked each question.
-            recordings: Newest recordings whose play can be asked about.
+            keep: Newest segments that can be asked about; what they were recorded in is kept.
             poll_seconds: Time between two looks into the store [s].
         """
         self.store, self.library, self.clips = store, library, clips
@@ -64,7 +64,8 @@ class PeopleAnswers:
             ("policy",) * (clips.spec.num_agents)
         )
         self.submit: Callable[[Sequence[str]], object] = lambda ids: None
-        self._recordings: deque[Recording] = deque(maxlen=recordings)
+        self._recordings: deque[Recording] = deque()
+        self._keep = keep
         self._change = 0
         self._standing: set[int] = set()
         self._looked = float("-inf")
@@ -89,6 +90,9 @@ class PeopleAnswers:
     def observe(self, recording: Recording) -> None:
         """Keep what was played, so that clips can be cut from it."""
         self._recordings.append(recording)
+        held = sum(len(part.ids) for part in self._recordings)
+        while held - len(self._recordings[0].ids) >= self._keep:
+            held -= len(self._recordings.popleft().ids)
 
     def candidates(self, pool: SegmentPool, count: int, generator: torch.Generator) -> Tensor:
         """Return the ids of up to `count` segments of the newest recordings."""

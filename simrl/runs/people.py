@@ -17,7 +17,7 @@ from simrl.learn.loop import Progress, TrainingLoop
 from simrl.preferences.clips.cut import ClipSource
 from simrl.preferences.clips.library import ClipLibrary
 from simrl.preferences.clips.pool import RenderPool
-from simrl.preferences.collect_loop import PreferenceLoop
+from simrl.preferences.collect_loop import PreferenceLoop, QueryConfig
 from simrl.preferences.people import PeopleAnswers
 from simrl.preferences.store import LabelStore
 from simrl.rollout.seating import Seating
@@ -38,7 +38,13 @@ class People:
     """
 
     def __init__(
-        self, config: TrainConfig, spec: EnvSpec, folder: Path, *, segment: int, prompt: str = ""
+        self,
+        config: TrainConfig,
+        spec: EnvSpec,
+        folder: Path,
+        queries: QueryConfig,
+        *,
+        prompt: str = "",
     ) -> None:
         """Open the store and the library in the run's `folder`.
 
@@ -46,7 +52,7 @@ class People:
             config: The training run.
             spec: Its environment, as it is registered.
             folder: The run's folder.
-            segment: Steps of a clip.
+            queries: What is asked.
             prompt: What the page says above the clips; empty: its own words.
         """
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +62,13 @@ class People:
         self.renderer = RenderPool(self.library, workers=1)
         source = ClipSource(spec, config.env_options, config.seed)
         self.answers = PeopleAnswers(
-            self.store, self.library, source, segment=segment, batch=folder.name, prompt=prompt
+            self.store,
+            self.library,
+            source,
+            segment=queries.segment,
+            batch=folder.name,
+            prompt=prompt,
+            keep=queries.needed_segments,
         )
         self.answers.submit = self.renderer.submit
         self._page: BaseProcess | None = None

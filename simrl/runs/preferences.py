@@ -59,7 +59,7 @@ class PreferenceConfig:
     """Environment, network, learner and length of the run."""
     teacher: str = "oracle"
     """Who answers: oracle, mistake, noisy, skip, myopic, equal, or human."""
-    terms: Mapping[str, float] = field(default_factory=dict)
+    terms: Annotated[Mapping[str, float], tyro.conf.Suppress] = field(default_factory=dict)
     """Weights of the environment's reward terms that a scripted teacher judges by; empty: the
     task's own reward."""
     prompt: str = ""
@@ -240,13 +240,7 @@ def _people(config: PreferenceConfig, spec: EnvSpec, folder: Path | str | None) 
         raise ValueError("people are asked through files: give the run a folder")
     from simrl.runs.people import People  # needs packages that scripted teachers do without
 
-    return People(
-        config.train,
-        spec,
-        Path(folder),
-        segment=config.queries.segment,
-        prompt=config.prompt,
-    )
+    return People(config.train, spec, Path(folder), config.queries, prompt=config.prompt)
 
 
 def _own_fields(config: PreferenceConfig) -> dict[str, Any]:
@@ -273,7 +267,9 @@ def pendulum() -> PreferenceConfig:
             loop=LoopConfig(unroll=64, steps=100_000),
             evaluation=EvalConfig(games=50, deterministic=True),
         ),
-        queries=QueryConfig(labels=400, first=40, per_round=20, segment=50, recording=1),
+        queries=QueryConfig(
+            labels=400, first=40, per_round=20, segment=50, recording=1, selection="uniform"
+        ),
         model=RewardModelConfig(hidden=(64, 64)),
         fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=32, epochs=20),
     )

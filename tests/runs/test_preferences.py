@@ -285,3 +285,42 @@ def test_learned_reward_teaches_the_task():
     truth = build_run(train)
     truth.loop.run()
     assert score(built.run) > before + 0.8 * (score(truth) - before)
+
+
+@pytest.mark.slow
+def test_moba_agent_learns_beside_its_own_reward(tmp_path):
+    """A trained MOBA agent keeps its value heads, gains one for the style, and can be resumed."""
+    plain = preset("moba-style").train
+    league = dataclasses.replace(plain.league, scripted=("lane-pusher",))
+    few = dataclasses.replace(
+        plain,
+        num_envs=8,
+        env_options={"max_minutes": 0.5},
+        league=league,
+        loop=LoopConfig(unroll=16, steps=1600),
+        evaluation=EvalConfig(opponents=("random-legal",), games=2, every_minutes=1000.0),
+    )
+    start_run(few, tmp_path / "plain").loop.run()
+    config = dataclasses.replace(
+        preset("moba-style"),
+        train=dataclasses.replace(few, loop=LoopConfig(unroll=16, steps=4000)),
+        init=str(tmp_path / "plain"),
+        queries=dataclasses.replace(
+            preset("moba-style").queries, labels=30, first=10, per_round=10, segment=15, rows=6
+        ),
+        model=RewardModelConfig(hidden=(16,)),
+        fit=RewardTrainerConfig(epochs=2),
+    )
+    built = start_preferences(config, tmp_path / "run")
+    assert built.run.env.spec.value_groups[-1] == "preference"
+    built.run.loop.run(stop=lambda: built.run.loop.progress.steps >= 2000)
+    # Of the rows that are recorded, only the seats that train are asked about.
+    trains = built.run.loop.engine.seating.trains[:6]
+    assert 0 < built.loop.pool.added <= int(trains.sum()) * (2000 // 15)
+    assert built.loop.pool.get(built.loop.pool.recent(4)).obs.shape == (4, 15, 472)
+    resumed = resume_preferences(tmp_path / "run")
+    resumed.run.loop.run()
+    assert resumed.loop.ready and resumed.loop.source.asked == 30
+    terms = resumed.run.loop.engine.collect(16).reward_terms
+    assert terms.shape[-1] == 13 and bool((terms[..., -1] == 0).all())
+    assert load_run_policy(tmp_path / "run").net.num_values == 6

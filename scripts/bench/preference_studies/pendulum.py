@@ -10,7 +10,7 @@ from simrl.runs.preferences import pendulum
 
 NOTES = {
     "pendulum_return_median": "400 oracle labels, 100k steps; bar: at least -250",
-    "pendulum_train_s": "slowest seed; bar: at most 60 s",
+    "pendulum_train_s": "processor time of the slowest seed, one thread; bar: at most 60 s",
     "pendulum_true_return": "the same learner on the true reward, median",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -27,7 +28,8 @@ class Outcome:
     final: float
     """Mean true return of the trained policy, most probable actions."""
     seconds: float
-    """Seconds of training, reward model and questions included, measuring left out [s]."""
+    """Processor time of training, on one thread and so the same as wall time on a core of its own;
+    reward model and questions included, measuring left out [s]."""
     curve: list[tuple[int, float]]
     """Agent-steps and mean true return of ten episodes, as in B-Pref."""
     figures: dict[str, float] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Curve:
         self.every = (config.loop.steps or 0) // points
         self.policy: NetworkPolicy | None = None
         self.points: list[tuple[int, float]] = []
+        self.seconds = 0.0
         self.figures: dict[str, float] = {}
 
     def after_update(self, progress: Progress, metrics: Mapping[str, float]) -> Mapping[str, float]:
@@ -53,11 +56,13 @@ class Curve:
 
     def mean_return(self, episodes: int) -> float:
         """Return the mean true return over fresh episodes."""
+        begin = time.process_time()
         env = make_env(self.config.env, episodes, **self.config.env_options)
         if self.policy is None:
             raise ValueError("the curve has no policy to measure")
         seed = child_seed(self.config.seed, "curve")
         result = evaluate(env, self.policy, games=episodes, seed=seed, deterministic=True)
+        self.seconds += time.process_time() - begin
         return result.score().mean_return
 
 
@@ -73,11 +78,13 @@ def true(config: PreferenceConfig, seed: int, *, points: int = 10) -> Outcome:
 
 
 def _outcome(run: Run, points: int) -> Outcome:
-    # The run's own evaluation would count as nothing here but take time.
+    # The run's own evaluation would only take time.
     curve = Curve(run.config, points)
     curve.policy = NetworkPolicy(run.policy.net, values=False)
     run.loop.hooks = [hook for hook in run.loop.hooks if hook is not run.evaluation]
     run.loop.hooks.append(curve)
-    progress = run.loop.run()
+    begin = time.process_time()
+    run.loop.run()
+    seconds = time.process_time() - begin - curve.seconds
     final = curve.mean_return(FINAL_GAMES)
-    return Outcome(run.config.seed, final, progress.seconds, curve.points, curve.figures)
+    return Outcome(run.config.seed, final, seconds, curve.points, curve.figures)
