@@ -13,7 +13,9 @@ from simrl.preferences.web.site import Site
 LINES: Final = 60
 """Lines of the log that the dashboard shows."""
 LOW: Final = 0.75
-"""Shares of right or equal answers below this are marked, once there are enough of them."""
+"""Shares of right or repeated answers below this are marked, once there are enough of them."""
+LOW_AGREEMENT: Final = 0.6
+"""The same for agreement with others, which one careless person lowers for everybody."""
 ENOUGH: Final = 5
 CHANCE: Final = 0.01
 """A side is preferred if chance alone would do that less often."""
@@ -102,7 +104,7 @@ def _annotator(person: AnnotatorQuality, user: User | None) -> dict[str, Any]:
         "cells": [
             {"text": str(person.answered), "low": False},
             {"text": f"{person.median_seconds:.1f} s", "low": False},
-            _share(person.agreement),
+            _share(person.agreement, LOW_AGREEMENT),
             {"text": percent(person.estimated_accuracy), "low": False},
             _share(person.gold),
             _share(person.attention),
@@ -112,10 +114,10 @@ def _annotator(person: AnnotatorQuality, user: User | None) -> dict[str, Any]:
     }
 
 
-def _share(share: Share) -> dict[str, Any]:
+def _share(share: Share, bar: float = LOW) -> dict[str, Any]:
     if not share.of:
         return {"text": "-", "low": False}
-    low = share.of >= ENOUGH and share.value < LOW
+    low = share.of >= ENOUGH and share.value < bar
     return {"text": f"{percent(share.value)} of {share.of}", "low": low}
 
 

@@ -131,6 +131,19 @@ def test_a_second_answer_to_the_same_question_is_refused(site, anna):
     assert len(site.store.history()) == 1
 
 
+def test_nobody_hoards_questions(kit, store, library, clips):
+    store.add_questions(kit.compare(clips, 25))
+    with kit.serving(store, library) as site:
+        anna, held = site.person("anna"), []
+        for _ in range(20):
+            task = anna.get("/api/next", params={"exclude": ",".join(held)}).json()
+            held.append(str(task["question"]["id"]))
+        more = anna.get("/api/next", params={"exclude": ",".join(held)})
+        assert more.status_code == 429 and more.headers["retry-after"] == "120"
+        assert len(set(held)) == store.progress().leased == 20
+        assert site.person("bert").get("/api/next").status_code == 200
+
+
 def test_progress_counts_answers_at_once(anna):
     counts = []
     for number in range(3):

@@ -93,7 +93,9 @@ def test_clips_play_together_in_a_loop_at_the_chosen_speed(kit, site, page):
     kit.until(page, f"{times}[0] > 1.2")
     kit.until(page, f"{times}[0] < 0.8")  # it has begun again by itself
     page.keyboard.press("p")
+    page.wait_for_timeout(100)
     paused = page.evaluate(times)
+    assert paused[0] == pytest.approx(paused[1], abs=0.01)
     page.wait_for_timeout(200)
     assert page.evaluate(times) == paused
     assert page.get_attribute("#play", "aria-label") == "Play"

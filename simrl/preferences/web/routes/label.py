@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+import math
+from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,7 +17,9 @@ from simrl.preferences.web.site import Site, site_of
 from simrl.preferences.web.task import describe, read_lease, stored_value
 
 router = APIRouter()
-MOST_EXCLUDED = 200
+MOST_EXCLUDED: Final = 200
+MOST_HELD: Final = 20
+"""Questions that one person may hold at once; the page holds two, and one for each undo."""
 
 
 class _Body(BaseModel):
@@ -65,7 +68,7 @@ async def label(request: Request) -> Response:
 
 @router.get("/api/next")
 async def next_task(request: Request) -> Response:
-    """Hand out the next question, or 204 if there is none."""
+    """Hand out the next question, or 204 if there is none; 429 to who holds too many already."""
     site = site_of(request)
     session = await site.access.session(request)
     exclude = _excluded(request.query_params.get("exclude", ""))
@@ -134,6 +137,10 @@ async def me(request: Request) -> Response:
 
 
 def _next(site: Site, user: int, exclude: tuple[int, ...]) -> dict[str, Any] | None:
+    # A question that is new to a person excludes all that they hold.
+    if len(exclude) >= MOST_HELD and site.progress(user, fresh=True)["leased"] >= MOST_HELD:
+        headers = {"Retry-After": str(math.ceil(site.config.lease_seconds))}
+        raise HTTPException(429, f"you hold {MOST_HELD} questions already", headers)
     lease = site.store.lease(
         user, seconds=site.config.lease_seconds, kinds=site.kinds, exclude=exclude
     )

@@ -179,7 +179,7 @@ async def _store(
 
 
 async def _refuse(socket: WebSocket, site: Site, refusal: HTTPException) -> None:
-    """Log a refusal and tell it: by an HTTP status before the connection stands, then by a reason."""
+    """Log a refusal and tell it, by an HTTP status as long as the connection does not stand."""
     why = str(refusal.detail)
     await site.access.audit_refusal(socket, refusal.status_code, why)
     if socket.application_state != WebSocketState.CONNECTING:

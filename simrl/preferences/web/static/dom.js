@@ -37,6 +37,9 @@ const store = (() => {
   }
 })();
 
+/** Whether what is kept outlives the page. */
+export const lasting = store !== null;
+
 export function recall(name) {
   if (kept.has(name)) return kept.get(name);
   try {

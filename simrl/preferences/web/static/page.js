@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { Deck, destroy, makeTask } from "./deck.js";
-import { byId, element, randomKey, settings, sleep, write } from "./dom.js";
+import { byId, element, lasting, randomKey, settings, sleep, write } from "./dom.js";
 import { startHelp } from "./help.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
@@ -47,13 +47,16 @@ async function retryAhead(task) {
 
 async function show(task) {
   const { kind, prompt } = task.question;
+  if (!tasks[kind]) return location.reload(); // the server asks other kinds than when this was loaded
   const { setup } = await tasks[kind];
   state.part?.stop?.();
   state.task = task;
   const root = byId("answers");
+  const focused = root.contains(document.activeElement);
   root.replaceChildren(byId(`task-${kind}`).content.cloneNode(true));
   byId("rest").hidden = true;
   byId("work").hidden = false;
+  if (focused) byId("work").focus({ preventScroll: true }); // what had the focus is gone
   write(byId("prompt"), prompt || PROMPTS[kind]);
   task.layer.classList.remove("next");
   task.layer.removeAttribute("aria-hidden");
@@ -69,7 +72,7 @@ async function show(task) {
   Object.assign(state, { shownAt: performance.now(), away: 0 });
   pace.show(task.progress, outbox.items.length);
   document.title = `${PROMPTS[kind]} · ${settings.title}`;
-  measure(task);
+  return measure(task);
 }
 
 /** Leave marks that tell how long a person waits after a key; the browser test reads them. */
@@ -333,6 +336,9 @@ document.addEventListener("visibilitychange", () => {
   outbox.flush();
 });
 setInterval(renew, 1000 * settings.renew_seconds);
+addEventListener("beforeunload", (event) => {
+  if (outbox.items.length && !lasting) event.preventDefault(); // nothing here outlives the page
+});
 
 // Buttons and keys.
 

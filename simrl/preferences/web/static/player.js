@@ -53,6 +53,7 @@ export class Player {
       if (on && !view.media.ended) view.media.play().catch(() => {});
       else view.media.pause();
     }
+    if (!on) this.seek(this.time); // standing clips show the very same moment
     byId("play").setAttribute("aria-label", on ? "Pause" : "Play");
     byId("playShape").setAttribute("d", on ? PAUSE_SHAPE : PLAY_SHAPE);
   }
