@@ -27,6 +27,7 @@ from simrl.preferences.live.person import (
 from simrl.preferences.live.protocol import LiveConfig, Message, Mode, read_frame, read_message
 from simrl.preferences.live.session import Judgement, LiveSession
 from simrl.preferences.live.stage import LiveLearner, LiveTask
+from simrl.preferences.live.teach import teach
 
 __all__ = [
     "LEARNERS",
@@ -47,4 +48,5 @@ __all__ = [
     "open_session",
     "read_frame",
     "read_message",
+    "teach",
 ]

@@ -15,7 +15,6 @@ from simrl.nn import ActorCritic, ActorCriticConfig
 from simrl.preferences.clips import ClipLibrary
 from simrl.preferences.coach import CoachConfig, CoachLearner
 from simrl.preferences.live import LiveConfig, LiveSession, LiveTask, open_session, read_frame
-from simrl.preferences.store.types import NewQuestion
 from simrl.preferences.store.values import check_value
 from simrl.preferences.tamer import TamerConfig, TamerLearner
 from simrl.rollout import RandomPolicy
@@ -157,7 +156,7 @@ def test_judgements_are_stored_with_their_moments_and_the_clips(library, session
     assert done["reason"] == "submitted"
     value = page.session.result()
     assert value == done["value"]
-    check_value("live", value, NewQuestion(kind="live", clips=()))
+    check_value("live", value, (), {})
     (first, good), (second, bad) = value["events"]
     assert (good, bad) == (1.0, -0.5)
     assert first == pytest.approx(frame["step"] * 0.02, abs=0.021)
@@ -233,7 +232,7 @@ def test_a_clip_is_taken_over_at_a_step(library, sessions):
     page.send(submit=True)
     assert page.until("done")["reason"] == "submitted"
     value = page.session.result()
-    check_value("correct", value, NewQuestion(kind="correct", clips=(name,)))
+    check_value("correct", value, (name,), {})
     assert (value["clip"], value["step"]) == (name, 20)
     demo = library.get(value["demonstration"])
     assert demo.policies == ("person",)
@@ -367,11 +366,16 @@ def teach(learner, library, sessions, count):
     page = sessions(LiveSession(task, library, config))
     assert page.until("ready")["learner"] == learner.kind
     page.until("frame")
-    page.send(pause=False)
+    step = 0
     for number in range(1, count + 1):
-        frame = page.until("frame", lambda f: f["step"] > 0)
-        right = learner.newest_action() == 1
-        page.send(feedback=1 if right else -1, t=frame["time"] + 0.02)
+        # Judged while it stands still, so that a busy machine cannot change what is judged.
+        page.send(pause=False)
+        step = page.until("frame", lambda f, last=step: f["step"] > last)["step"]
+        page.send(pause=True)
+        page.until("state", lambda s: s["paused"])
+        time.sleep(0.05)
+        action, shown = learner.newest()
+        page.send(feedback=1 if action == 1 else -1, t=shown + 0.006)
         told = page.until("feedback")
         assert told["learner"]["count"] == told["count"] == number
     page.send(submit=True)
@@ -382,11 +386,11 @@ def teach(learner, library, sessions, count):
 
 def test_tamer_learns_from_the_page(library, sessions):
     class Learner(TamerLearner):
-        def newest_action(self):
-            return int(self._recent[-1].action[0, 0])
+        def newest(self):
+            return int(self._recent[-1].action[0, 0]), self._recent[-1].begin
 
     spec = make_env("cart-pole", 1).spec
-    learner = Learner(spec, TamerConfig(delay=(0.0, 0.05), learning_rate=1e-2))
+    learner = Learner(spec, TamerConfig(delay=(0.0, 0.005), learning_rate=1e-2))
     actions, page = teach(learner, library, sessions, 25)
     assert actions.mean() > 0.8
     assert page.frames[-1][0]["predicted"] > 0.2  # it expects praise
@@ -394,8 +398,8 @@ def test_tamer_learns_from_the_page(library, sessions):
 
 def test_coach_learns_from_the_page(library, sessions):
     class Learner(CoachLearner):
-        def newest_action(self):
-            return int(self._last.action[0, 0])
+        def newest(self):
+            return int(self._last.action[0, 0]), self._last.time
 
     spec = make_env("cart-pole", 1).spec
     torch.manual_seed(0)
@@ -418,3 +422,32 @@ def test_learners_are_made_by_name(library):
         learner=session.task.learner,
     )
     assert again.task.learner is session.task.learner  # teaching goes on
+
+
+@pytest.mark.slow
+def test_the_moba_is_played_with_the_mouse_and_corrected(library, sessions):
+    config = LiveConfig(seconds=60.0, speed=4.0)
+    page = sessions(live(library, config, env="moba-1v1", policies=["skill-user", "lane-pusher"]))
+    assert page.until("ready")["width"] == 960
+    page.until("frame")
+    page.send(take_over=True, clicks=[[0.9, 0.57]], pause=False)
+    page.until("frame", lambda f: f["step"] >= 20)
+    page.send(submit=True)
+    page.until("done")
+    clip = library.get(page.session.result()["clip"])
+    assert clip.policies == ("person", "lane-pusher")
+    assert (clip.action[:, 0, 0] == 1).mean() > 0.5  # it walks where the click was
+    fix = sessions(
+        open_session(
+            "correct", (page.session.result()["clip"],), {}, library, make_policy, config=config
+        )
+    )
+    fix.until("frame")
+    fix.send(seek=10)
+    fix.until("frame", lambda f: f["step"] == 10)
+    fix.send(clicks=[[0.0, 0.57]], pause=False)  # back home
+    fix.until("frame", lambda f: f["step"] >= 20)
+    fix.send(submit=True)
+    fix.until("done")
+    demo = library.get(fix.session.result()["demonstration"])
+    assert (demo.action[:, 0, 1] == 8).mean() > 0.5  # 180 degrees: towards the own base
