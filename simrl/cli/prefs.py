@@ -22,14 +22,13 @@ from simrl.cli.train import train
 from simrl.preferences.reward_files import save_reward_model
 from simrl.runs.options import parse_options
 from simrl.runs.page import PageConfig
+from simrl.runs.preference_presets import PRESETS, preset
 from simrl.runs.preferences import (
     HUMAN,
-    PRESETS,
     REWARD_MODEL_FOLDER,
     PreferenceConfig,
     PreferenceRun,
     preference_config,
-    preset,
     resume_preferences,
     start_preferences,
 )

@@ -6,7 +6,7 @@ A run's folder is that of any training run (`simrl evaluate`, `watch` and `repor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,9 +20,8 @@ from simrl.core.files import write_atomic
 from simrl.core.plugins import make_env
 from simrl.core.seeding import child_seed
 from simrl.core.spec import EnvSpec
-from simrl.learn.loop import LoopConfig, Progress
-from simrl.learn.ppo import PPOConfig
-from simrl.nn.actor_critic import ActorCritic, ActorCriticConfig
+from simrl.learn.loop import Progress
+from simrl.nn.actor_critic import ActorCritic
 from simrl.preferences.collect_loop import PreferenceLoop, QueryConfig
 from simrl.preferences.questions import AnswerSource, ScriptedAnswers
 from simrl.preferences.relabel import PREFERENCE, RelabelByReward, RelabelConfig, relabelled_env
@@ -31,15 +30,12 @@ from simrl.preferences.reward_training import RewardTrainer, RewardTrainerConfig
 from simrl.preferences.teachers import TEACHERS, ScriptedTeacher, teacher_config
 from simrl.runs.config import (
     PREFERENCES_FILE,
-    EvalConfig,
     TrainConfig,
     from_dict,
     run_config,
     to_dict,
 )
 from simrl.runs.policies import run_weights
-from simrl.runs.presets import cart_pole as plain_cart_pole
-from simrl.runs.presets import moba_1v1
 from simrl.runs.training import Additions, Run, build_run, resume_run, start_run
 
 if TYPE_CHECKING:
@@ -245,111 +241,3 @@ def _people(config: PreferenceConfig, spec: EnvSpec, folder: Path | str | None) 
 
 def _own_fields(config: PreferenceConfig) -> dict[str, Any]:
     return {name: value for name, value in to_dict(config).items() if name != "train"}
-
-
-def pendulum() -> PreferenceConfig:
-    """Swing up a pendulum by 400 comparisons."""
-    return PreferenceConfig(
-        train=TrainConfig(
-            env="pendulum",
-            num_envs=8,
-            net=ActorCriticConfig(hidden=(64, 64), activation="tanh", critic="separate"),
-            ppo=PPOConfig(
-                learning_rate=2e-3,
-                learning_rate_schedule="linear",
-                epochs=10,
-                minibatch_size=128,
-                gamma=0.9,
-                gae_lambda=0.95,
-                entropy_coef=0.0,
-                normalise_value=True,
-            ),
-            loop=LoopConfig(unroll=64, steps=100_000),
-            evaluation=EvalConfig(games=50, deterministic=True),
-        ),
-        queries=QueryConfig(
-            labels=400, first=40, per_round=20, segment=50, recording=1, selection="uniform"
-        ),
-        model=RewardModelConfig(hidden=(64, 64)),
-        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=32, epochs=20),
-    )
-
-
-def cart_pole() -> PreferenceConfig:
-    """Balance a pole by 200 comparisons; episodes end early, so the horizon varies."""
-    return PreferenceConfig(
-        train=plain_cart_pole(),
-        queries=QueryConfig(labels=200, first=40, per_round=20, segment=50, recording=2),
-        # That the pole stands is all that there is to like: a reward of states.
-        model=RewardModelConfig(hidden=(64, 64), use_action=False),
-        # Most pairs are ties, which say nothing about the share that is ranked right.
-        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=32, epochs=20, stop_accuracy=2.0),
-    )
-
-
-def half_cheetah() -> PreferenceConfig:
-    """Run as a half cheetah (gymnasium's HalfCheetah-v5) by 500 comparisons."""
-    return PreferenceConfig(
-        train=TrainConfig(
-            env="gymnasium/HalfCheetah-v5",
-            num_envs=16,
-            net=ActorCriticConfig(
-                hidden=(64, 64),
-                activation="tanh",
-                critic="separate",
-                initial_log_std=-0.5,
-                normalise_obs=True,
-            ),
-            ppo=PPOConfig(
-                learning_rate=1e-3,
-                learning_rate_schedule="linear",
-                epochs=5,
-                minibatch_size=512,
-                gamma=0.99,
-                gae_lambda=0.95,
-                entropy_coef=0.0,
-                normalise_value=True,
-            ),
-            loop=LoopConfig(unroll=128, steps=500_000),
-            evaluation=EvalConfig(games=10, deterministic=True),
-        ),
-        queries=QueryConfig(labels=500, first=50, per_round=25, segment=50, recording=1),
-        model=RewardModelConfig(hidden=(128, 128)),
-        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=30),
-    )
-
-
-def moba_style() -> PreferenceConfig:
-    """Give a trained 1v1 MOBA agent (--init RUN) a style, beside its own reward."""
-    train = moba_1v1()
-    return PreferenceConfig(
-        train=replace(
-            train,
-            # It is trained already: small steps that end at 0 keep what it can do.
-            ppo=replace(train.ppo, learning_rate=3e-4, learning_rate_end=0.0),
-            loop=LoopConfig(unroll=16, minutes=10.0),
-        ),
-        terms={"kill": 1.0, "hurt_hero": 0.5},
-        queries=QueryConfig(
-            labels=400, first=60, per_round=20, segment=75, recording=1, rows=64, pool=1024
-        ),
-        relabel=RelabelConfig(mode="add"),
-        model=RewardModelConfig(hidden=(128, 128)),
-        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=20),
-    )
-
-
-PRESETS: dict[str, Callable[[], PreferenceConfig]] = {
-    "pendulum": pendulum,
-    "cart-pole": cart_pole,
-    "half-cheetah": half_cheetah,
-    "moba-style": moba_style,
-}
-"""Every preset by the name that `simrl prefs train` takes."""
-
-
-def preset(name: str) -> PreferenceConfig:
-    """Return the config of a preset; ValueError lists the valid names."""
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
-    return PRESETS[name]()

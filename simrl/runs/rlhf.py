@@ -46,9 +46,9 @@ from simrl.runs.config import (
 )
 from simrl.runs.demonstrations import clip_demonstrations, person_clips
 from simrl.runs.policies import named_policy
+from simrl.runs.preference_presets import cart_pole as plain_cart_pole
+from simrl.runs.preference_presets import pendulum as plain_pendulum
 from simrl.runs.preferences import HUMAN, PreferenceConfig, start_from
-from simrl.runs.preferences import cart_pole as plain_cart_pole
-from simrl.runs.preferences import pendulum as plain_pendulum
 from simrl.runs.rlhf_steps import (
     GoldRecord,
     ask_pairs,

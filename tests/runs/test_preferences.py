@@ -16,12 +16,11 @@ from simrl.preferences.reward_model import RewardModelConfig
 from simrl.preferences.reward_training import RewardTrainerConfig
 from simrl.runs.config import EvalConfig, TrainConfig
 from simrl.runs.policies import load_run_policy
+from simrl.runs.preference_presets import PRESETS, preset
 from simrl.runs.preferences import (
-    PRESETS,
     PreferenceConfig,
     build_preferences,
     preference_config,
-    preset,
     resume_preferences,
     start_from,
     start_preferences,

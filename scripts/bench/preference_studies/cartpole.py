@@ -6,7 +6,7 @@ import statistics
 
 from preference_studies.runs import Outcome, learned
 
-from simrl.runs.preferences import cart_pole
+from simrl.runs.preference_presets import cart_pole
 
 NOTES = {"cartpole_return": "200 oracle labels, median of the seeds; of 500; bar: at least 400"}
 

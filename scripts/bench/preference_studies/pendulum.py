@@ -6,7 +6,7 @@ import statistics
 
 from preference_studies.runs import Outcome, learned, true
 
-from simrl.runs.preferences import pendulum
+from simrl.runs.preference_presets import pendulum
 
 NOTES = {
     "pendulum_return_median": "400 oracle labels, 100k steps; bar: at least -250",

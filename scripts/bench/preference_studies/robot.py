@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from preference_studies.runs import Outcome, learned, true
 
-from simrl.runs.preferences import PreferenceConfig, half_cheetah
+from simrl.runs.preference_presets import half_cheetah
+from simrl.runs.preferences import PreferenceConfig
 
 NOTES = {
     "robot_share_500": "HalfCheetah-v5, mean return by that on the true reward; bar: at least 0.85",

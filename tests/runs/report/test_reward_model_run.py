@@ -8,7 +8,8 @@ import yaml
 
 from simrl.preferences.collect_loop import QueryConfig
 from simrl.preferences.reward_model import RewardModelConfig
-from simrl.runs.preferences import preset, start_preferences
+from simrl.runs.preference_presets import preset
+from simrl.runs.preferences import start_preferences
 from simrl.runs.report.reward_model import reward_model_report
 from simrl.runs.report.reward_model_run import (
     RewardReportConfig,
