@@ -114,7 +114,7 @@ def test_loss_against_finite_differences_in_float64():
         if isinstance(value, dict)
         else (value.double() if value.is_floating_point() else value)
         for name, value in vars(minibatch).items()
-            if value is not None
+        if value is not None
     }
     minibatch = dataclasses.replace(minibatch, **double)
     learner.net.double()
