@@ -2,8 +2,10 @@
 
 import { ask } from "./api.js";
 import { Deck, destroy, makeTask } from "./deck.js";
-import { byId, element, lasting, randomKey, settings, sleep, write } from "./dom.js";
+import { byId, lasting, randomKey, settings, sleep, write } from "./dom.js";
 import { startHelp } from "./help.js";
+import { listenToKeys } from "./keys.js";
+import { say, tellRefused, tellWaiting } from "./messages.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
 import { Player } from "./player.js";
@@ -22,10 +24,16 @@ for (const kind of settings.kinds) tasks[kind] = import(`./tasks/${kind}.js`);
 
 const pace = new Pace();
 const player = new Player();
-const outbox = new Outbox({ sent, refused, waiting });
+const outbox = new Outbox({ sent, refused, waiting: tellWaiting });
 const deck = new Deck(outbox);
 const recent = new Map(); // what the server said of tasks whose answers may still be here, by key
-const state = { task: null, part: null, shownAt: 0, away: 0, hiddenAt: 0, figures: settings.metrics === "shown", canvas: false, playing: false, undoable: settings.undoable, busy: false };
+const state = {
+  task: null, part: null, // what is asked, and the module that asks it
+  shownAt: 0, away: 0, hiddenAt: 0, // since when, and how long the page was out of sight [ms]
+  figures: settings.metrics === "shown", canvas: false,
+  playing: false, // the keys are a game's
+  undoable: settings.undoable, busy: false,
+};
 
 // Showing tasks.
 
@@ -111,8 +119,8 @@ async function rest() {
 }
 
 function tellRest() {
-  if (deck.problem) return waiting(outbox.items.length, deck.problem);
-  waiting(outbox.items.length, null);
+  if (deck.problem) return tellWaiting(outbox.items.length, deck.problem);
+  tellWaiting(outbox.items.length, null);
   write(byId("restTitle"), pace.answered ? "All done for now. Thank you!" : "Nothing to do just now");
   write(byId("restText"), "This page looks for new clips by itself. You can leave it open, or come back later.");
   write(byId("restCount"), pace.answered ? `You have given ${pace.answered} ${pace.answered === 1 ? "answer" : "answers"}.` : "");
@@ -227,46 +235,7 @@ function sent(item, reply) {
 
 function refused(item, error) {
   recent.delete(item.key);
-  const late = error.status === 409 || error.status === 404;
-  if (item.path === "/api/skip") return;
-  say(late ? `“${item.told}” came too late: ${error.message}. Nothing else is lost.` : `“${item.told}” was refused: ${error.message}.`, true);
-}
-
-function waiting(count, error) {
-  const banner = byId("banner");
-  banner.hidden = !error;
-  if (!error) return;
-  const kept = count ? ` ${count} ${count === 1 ? "answer is" : "answers are"} kept on this device and will be sent.` : "";
-  if (error.status === 401) {
-    banner.replaceChildren(`You are logged out.${kept} `, link("/login", "Log in again"));
-  } else if (error.status === 0) {
-    write(banner, `No connection.${kept}${count ? " Just go on." : " Trying again."}`);
-  } else if (error.status === 429) {
-    write(banner, `The server asks for a little patience.${kept}`);
-  } else {
-    write(banner, `The server has trouble (${error.status}).${kept}`);
-  }
-  banner.classList.toggle("bad", error.status === 401);
-}
-
-function link(href, text) {
-  const made = element("a", "", text);
-  made.href = href;
-  return made;
-}
-
-let calmer = 0;
-/** Tell screen readers; `shown` shows it to everybody for a while. */
-function say(text, shown = false) {
-  write(byId("said"), text);
-  if (!shown) return;
-  const toast = byId("toast");
-  write(toast, text);
-  toast.hidden = false;
-  clearTimeout(calmer);
-  calmer = setTimeout(() => {
-    toast.hidden = true;
-  }, 4000);
+  if (item.path !== "/api/skip") tellRefused(item.told, error);
 }
 
 // Options of the view.
@@ -355,30 +324,12 @@ byId("undo").addEventListener("click", undo);
 byId("metrics").addEventListener("click", toggleFigures);
 byId("canvas").addEventListener("click", toggleCanvas);
 
-// What was clicked with a mouse or touched must not swallow the space key afterwards.
-addEventListener("click", (event) => {
-  if (event.detail > 0) event.target.closest?.("button, summary")?.blur();
-  const menu = document.querySelector(".menu");
-  if (menu && !menu.contains(event.target)) menu.open = false;
-});
-byId("speed").addEventListener("change", (event) => event.target.blur());
-
-addEventListener("keydown", (event) => {
-  const { tagName = "", type = "" } = event.target;
-  const typing = tagName === "TEXTAREA" || (tagName === "INPUT" && type !== "range");
-  if (event.ctrlKey || event.metaKey || event.altKey || typing || state.playing || byId("keys").open) return;
-  if (tagName === "SELECT" || (tagName === "INPUT" && event.key.startsWith("Arrow"))) return;
-  if (["BUTTON", "SUMMARY", "A"].includes(tagName) && (event.key === " " || event.key === "Enter")) return;
-  const own = state.part?.keys ?? {};
-  const shared = { s: skip, u: undo, m: toggleFigures, g: toggleCanvas, "?": () => help.open() };
-  const keys = { ...(state.task?.views.length ? player.keys : {}), ...shared, ...own };
-  const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!act) return;
-  event.preventDefault();
-  if (event.repeat && ![",", ".", "ArrowLeft", "ArrowRight"].includes(event.key)) return;
-  if (event.repeat && state.task?.question.kind === "compare" && event.key.startsWith("Arrow")) return;
-  act();
-});
+const SHARED = { s: skip, u: undo, m: toggleFigures, g: toggleCanvas, "?": () => help.open() };
+listenToKeys(
+  () => ({ ...(state.task?.views.length ? player.keys : {}), ...SHARED, ...state.part?.keys }),
+  () => !state.playing && !byId("keys").open,
+  () => (state.task?.question.kind === "compare" ? ["ArrowLeft", "ArrowRight"] : []),
+);
 
 byId("undo").disabled = !state.undoable;
 pace.show(settings.progress, outbox.items.length);
