@@ -14,7 +14,8 @@ from simrl.preferences.clips.cut import ClipSource, cut_clip
 from simrl.preferences.clips.library import ClipLibrary, episode_number
 from simrl.preferences.pool import SegmentPool
 from simrl.preferences.questions import Answered, News, Recording
-from simrl.preferences.store import Answer, LabelStore, NewQuestion, clip_provenance
+from simrl.preferences.store import Answer, LabelStore, NewQuestion, Question, clip_provenance
+from simrl.preferences.store.planning import CheckRates, add_with_checks
 
 LABELS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 """Probability that the first clip is better, by the choice; "incomparable" says nothing."""
@@ -41,6 +42,7 @@ class PeopleAnswers:
         batch: str,
         prompt: str = "",
         overlap: int = 1,
+        checks: CheckRates | None = None,
         keep: int = 512,
         poll_seconds: float = 1.0,
     ) -> None:
@@ -54,12 +56,15 @@ class PeopleAnswers:
             batch: Name of this run's questions in the store.
             prompt: What the page says above the clips; empty: its own words.
             overlap: People who are asked each question.
+            checks: How many questions measure the people; default: a repeat for every 20 and a
+                clip beside itself for every 50 questions.  They are not counted or learned from.
             keep: Newest segments that can be asked about; what they were recorded in is kept.
             poll_seconds: Time between two looks into the store [s].
         """
         self.store, self.library, self.clips = store, library, clips
         self.segment, self.batch, self.prompt = segment, batch, prompt
         self.overlap, self.poll_seconds = overlap, poll_seconds
+        self.checks = checks or CheckRates(gold=0.0, people=overlap)
         self.policies: Callable[[int], Sequence[str]] = lambda row: (
             ("policy",) * (clips.spec.num_agents)
         )
@@ -111,7 +116,8 @@ class PeopleAnswers:
             (self._clip(int(one)), self._clip(int(two)))
             for one, two in zip(first, second, strict=True)
         ]
-        asked = self.store.add_questions(
+        asked = add_with_checks(
+            self.store,
             [
                 NewQuestion(
                     kind="compare",
@@ -122,7 +128,9 @@ class PeopleAnswers:
                     provenance=clip_provenance([self.library.meta(clip) for clip in pair]),
                 )
                 for pair in pairs
-            ]
+            ],
+            self.checks,
+            seed=len(self._questions),
         )
         self._questions |= set(asked)
         self._waiting |= set(asked)
@@ -160,9 +168,9 @@ class PeopleAnswers:
         self._standing = set(state["standing"].tolist())
         self._looked = float("-inf")
 
-    def _of_this_run(self, state: str | None = None) -> list[Any]:
+    def _of_this_run(self, state: str | None = None) -> list[Question]:
         found = self.store.questions("compare", state)
-        return [question for question in found if question.batch == self.batch]
+        return [q for q in found if q.batch == self.batch and not q.for_quality]
 
     def _answered(self, answers: Sequence[tuple[Answer, float]]) -> Answered:
         segments = [

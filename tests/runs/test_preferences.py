@@ -14,6 +14,7 @@ from simrl.preferences.collect_loop import QueryConfig
 from simrl.preferences.relabel import RelabelConfig
 from simrl.preferences.reward_model import RewardModelConfig
 from simrl.preferences.reward_training import RewardTrainerConfig
+from simrl.preferences.store.planning import CheckRates
 from simrl.runs.config import EvalConfig, TrainConfig
 from simrl.runs.policies import load_run_policy
 from simrl.runs.preference_presets import PRESETS, preset
@@ -174,6 +175,7 @@ def human_run(folder, **changes):
     built = start_preferences(small(teacher="human", queries=queries, train=train), folder)
     built.people.answers.submit = lambda ids: None
     built.people.answers.poll_seconds = 0.0
+    built.people.answers.checks = CheckRates(gold=0.0, repeat=0.0, attention=0.0)
     return built
 
 
@@ -186,7 +188,7 @@ def answer(people, count, choice="first"):
 
 
 class TestPeople:
-    pytest.importorskip("sqlalchemy")
+    """Answers go through a real store; nobody draws the clips."""
 
     def test_answers_teach_whenever_they_come(self, tmp_path):
         built = human_run(tmp_path / "run", wait=3)
@@ -238,6 +240,21 @@ class TestPeople:
         again.run.loop.update()
         assert sorted(again.loop.data.label.tolist()) == [0.0, 0.0, 0.0, 1.0, 1.0]
         assert len(again.loop.data.key.unique()) == 5
+        again.people.close()
+
+    def test_questions_that_measure_people_are_not_learned_from(self, tmp_path):
+        built = human_run(tmp_path / "run")
+        loop, people = built.run.loop, built.people
+        people.answers.checks = CheckRates(gold=0.0, repeat=0.0, attention=1.0)
+        loop.run(stop=lambda: built.loop.source.asked > 0)
+        assert len(people.store.questions("compare")) == 20
+        assert built.loop.source.asked == built.loop.source.open == 10
+        answer(people, 20)
+        loop.update()
+        assert len(built.loop.data) == built.loop.source.answered == 10
+        people.close()
+        again = resume_preferences(tmp_path / "run")
+        assert again.loop.source.asked >= 10 and again.loop.source.answered == 10
         again.people.close()
 
     def test_no_more_questions_wait_than_allowed(self, tmp_path):
