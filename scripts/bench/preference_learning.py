@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from preference_studies import cartpole, pendulum, robot
+from preference_studies import cartpole, moba, pendulum, robot
 from preference_studies.runs import Outcome
 from report import add_json_flag, report
 
@@ -27,6 +27,7 @@ STUDIES: dict[str, tuple[Study, dict[str, str], int]] = {
     "pendulum": (pendulum.study, pendulum.NOTES, 5),
     "cartpole": (cartpole.study, cartpole.NOTES, 5),
     "robot": (robot.study, robot.NOTES, 3),
+    "moba": (moba.study, moba.NOTES, 2),
 }
 """Each study with its notes and its number of seeds."""
 

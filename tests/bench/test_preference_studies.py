@@ -16,9 +16,9 @@ def studies(monkeypatch):
     names = [name for name in sys.modules if name.startswith("preference_studies")]
     for name in names:
         monkeypatch.delitem(sys.modules, name)
-    from preference_studies import robot, runs
+    from preference_studies import moba, robot, runs
 
-    return runs, robot
+    return runs, robot, moba
 
 
 def small():
@@ -30,7 +30,7 @@ def small():
 
 
 def test_both_rewards_are_measured_by_the_true_one(studies):
-    runs, _ = studies
+    runs, *_ = studies
     learned, true = runs.learned(small(), 3, points=3), runs.true(small(), 3, points=3)
     for outcome in (learned, true):
         assert outcome.seed == 3 and outcome.seconds > 0
@@ -45,6 +45,18 @@ def test_both_rewards_are_measured_by_the_true_one(studies):
 
 
 def test_few_labels_are_fifty_in_small_rounds(studies):
-    _, robot = studies
+    _, robot, _ = studies
     queries = robot.few_labels().queries
     assert (queries.labels, queries.first, queries.per_round) == (50, 10, 10)
+
+
+@pytest.mark.slow
+def test_styles_are_taught_from_a_base_and_measured_in_games(studies, tmp_path):
+    _, _, moba = studies
+    base = moba.train_base(tmp_path / "base", 0, steps=8192)
+    config = moba.style_config("farming", base, 0, steps=8192)
+    assert config.terms == {"last_hit": 1.0} and config.relabel.mode == "add"
+    for style in (None, "farming"):
+        outcome = moba.taught(style, base, 0, steps=8192, games=4)
+        assert outcome.figures["last_hits"] >= 0 and 0 < outcome.figures["minutes"] <= 15.1
+        assert outcome.figures["win_rate"] in (0, 0.25, 0.5, 0.75, 1)
