@@ -70,7 +70,7 @@ class QueryConfig:
     open: int = 20
     """Questions that may wait for people at a time, after the first round."""
     wait: int = 0
-    """Answers without which nothing is learned."""
+    """Answers without which nothing is learned, as long as there are questions left to ask."""
     held_out: float = 0.0
     """Share of the trajectories that is kept from the reward model to judge it by."""
 
@@ -90,8 +90,10 @@ class QueryConfig:
             )
         if not 0.0 < self.until <= 1.0:
             raise ValueError(f"until must be above 0 and at most 1, got {self.until}")
-        if self.wait < 0:
-            raise ValueError(f"wait must not be negative, got {self.wait}")
+        if not 0 <= self.wait <= self.labels:
+            raise ValueError(
+                f"wait must be from 0 to the number of labels, {self.labels}, got {self.wait}"
+            )
         if self.schedule not in ("constant", "hyperbolic"):
             raise ValueError(
                 f"unknown schedule {self.schedule!r}; the schedules are constant, hyperbolic"
@@ -198,8 +200,8 @@ class PreferenceLoop:
 
     @property
     def waits(self) -> bool:
-        """Whether questions were asked, but too few are answered to learn a reward yet."""
-        return self.source.asked > 0 and len(self.data) < self.config.wait
+        """Whether questions are open without whose answers there is too little to learn from."""
+        return self.source.open > 0 and self._lacks
 
     def learn(self) -> bool:
         """Take in what has been answered; fit the reward model if that is enough; say whether."""
@@ -210,7 +212,7 @@ class PreferenceLoop:
             part = news.answered
             self.data.add(part.first, part.second, part.label, key=part.key)
             self._unfitted += len(part.label)
-        if not len(self.data) or len(self.data) < self.config.wait or not self._unfitted:
+        if not len(self.data) or self._lacks or not self._unfitted:
             return False
         at_once = self.source.open == 0 or not self.ready
         if not at_once and self._unfitted < self.config.refit:
@@ -287,6 +289,12 @@ class PreferenceLoop:
         ids = self.pool.add(segments)
         self.source.observe(Recording(trajectory, origins, segments, ids))
 
+    @property
+    def _lacks(self) -> bool:
+        """Whether there are fewer answers than `wait` says, and more can come."""
+        more = self.source.open > 0 or self.source.asked < self.config.labels
+        return more and len(self.data) < self.config.wait
+
     def _round(self) -> int:
         """Return how many questions the next round has."""
         config, asked = self.config, self.source.asked
@@ -298,6 +306,8 @@ class PreferenceLoop:
         size = self._round()
         if size < 1 or self.source.open >= self.config.open:
             return False
+        if self.source.asked and not self.source.open and self._lacks:
+            return True  # however early: nothing is learned before
         return self.config.due(self.fraction()) - self.source.asked >= size
 
     def _pairs(self, count: int) -> tuple[Tensor, Tensor]:

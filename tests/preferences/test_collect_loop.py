@@ -215,6 +215,39 @@ def test_training_never_blocks_and_asks_no_more_than_may_wait():
     assert played.loop.source.asked == 12 and played.loop.waits
 
 
+def test_who_waits_for_more_answers_than_one_round_gives_is_asked_the_next():
+    from simrl.preferences.questions import Answered
+
+    people = SlowPeople()
+    played = Played(dataclasses.replace(SMALL, labels=24, first=8, wait=20), source=people)
+    rounds = []
+    for _ in range(30):
+        if played.update() is not None:
+            break
+        if played.loop.waits:
+            first, second = people.waiting.pop()
+            index = torch.arange(len(first) - 1)  # one of each round cannot be compared
+            pairs = first.select(index), second.select(index)
+            people.news = News(Answered(*pairs, torch.ones(len(index)), people.asked + index))
+            rounds.append(len(first))
+    # 24 questions of which 21 got a label: enough after three rounds, long before the schedule.
+    assert rounds == [8, 8, 8] and len(played.loop.data) == 21 and played.done < 20
+
+
+def test_who_waits_for_more_answers_than_all_questions_give_learns_in_the_end():
+    from simrl.preferences.questions import Answered
+
+    people = SlowPeople()
+    played = Played(dataclasses.replace(SMALL, labels=8, first=8, wait=8), source=people)
+    while not played.loop.waits:
+        played.update()
+    first, second = people.waiting.pop()
+    index = torch.arange(5)  # the others cannot be compared
+    pairs = first.select(index), second.select(index)
+    people.news = News(Answered(*pairs, torch.ones(5), index))
+    assert played.update() is not None and not played.loop.waits and len(played.loop.data) == 5
+
+
 def test_an_answer_that_is_taken_back_is_forgotten():
     from simrl.preferences.questions import Answered
 
@@ -237,6 +270,7 @@ def test_an_answer_that_is_taken_back_is_forgotten():
         ({"labels": 0}, "labels must be at least 1"),
         ({"until": 1.5}, "until must be above 0"),
         ({"pool": 20}, "pool must hold at least 26 segments"),
+        ({"wait": 61}, "wait must be from 0 to the number of labels, 60, got 61"),
         ({"schedule": "late"}, "unknown schedule 'late'; the schedules are constant, hyperbolic"),
         ({"selection": "best"}, "unknown selection 'best'; the rules are uniform"),
     ],
