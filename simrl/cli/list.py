@@ -10,6 +10,7 @@ from rich.table import Table
 
 from simrl.cli.arguments import parse
 from simrl.core.plugins import controller_names, controller_plugin, env_names, env_plugin
+from simrl.runs.preference_presets import PRESETS as PREFERENCE_PRESETS
 from simrl.runs.presets import PRESETS
 
 
@@ -54,4 +55,10 @@ def run(arguments: Sequence[str]) -> int:
     for name, preset in PRESETS.items():
         presets.add_row(name, (preset.__doc__ or "").splitlines()[0])
     out.print(presets)
+    learned = Table(
+        "preset", "what it trains", title="On a learned reward (simrl prefs train PRESET)"
+    )
+    for name, made in PREFERENCE_PRESETS.items():
+        learned.add_row(name, (made.__doc__ or "").splitlines()[0])
+    out.print(learned)
     return 0
