@@ -134,6 +134,8 @@ def _run(built: PreferenceRun, name: str, args: PrefsTrainArguments, console: Co
     console.print(f"run folder: {built.run.folder}", soft_wrap=True)
     if built.people is not None:
         console.print(f"labelling page: {built.people.serve(args.page)}", soft_wrap=True)
+        if built.loop.config.wait:
+            console.print(f"training waits for the first {built.loop.config.wait} answers")
     code = train(
         built.run,
         console,

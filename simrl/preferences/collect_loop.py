@@ -358,8 +358,9 @@ def _kept(origins: Origins, keep: np.ndarray) -> Origins:
 @torch.no_grad()
 def _returns(ensemble: RewardEnsemble, segments: SegmentBatch) -> Tensor:
     """Return what the members think of segments `[E, M]`, a few at a time."""
-    parts = torch.arange(len(segments)).split(64)
-    return torch.cat([ensemble.segment_returns(segments.select(part)) for part in parts], 1)
+    device = next(ensemble.parameters()).device
+    parts = [segments.select(index).to(device) for index in torch.arange(len(segments)).split(64)]
+    return torch.cat([ensemble.segment_returns(part) for part in parts], 1).cpu()
 
 
 def _pair_features(first: SegmentBatch, second: SegmentBatch) -> Tensor:

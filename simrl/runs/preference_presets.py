@@ -102,9 +102,10 @@ def moba_style() -> PreferenceConfig:
         ),
         terms={"kill": 1.0, "hurt_hero": 0.5},
         queries=QueryConfig(
-            labels=400, first=60, per_round=20, segment=75, recording=1, rows=64, pool=1024
+            labels=400, first=60, per_round=20, segment=75, recording=1, rows=64, pool=512
         ),
-        relabel=RelabelConfig(mode="add"),
+        # The game's own rewards are a few hundredths a step; one of deviation 1 would drown them.
+        relabel=RelabelConfig(mode="add", weight=0.02),
         model=RewardModelConfig(hidden=(128, 128)),
         fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=20),
     )
