@@ -15,6 +15,7 @@ from rich.console import Console
 from simrl.cli.arguments import parse
 from simrl.cli.train import train
 from simrl.core.files import write_atomic
+from simrl.runs.report.charts import standalone
 from simrl.runs.rlhf import (
     PRESETS,
     RLHFConfig,
@@ -76,7 +77,8 @@ def rlhf(words: Sequence[str]) -> int:
     )
     if code == 0 and built.run.folder is not None:
         try:
-            write_atomic(built.run.folder / CHART, gold_chart(built.run.folder))
+            picture = standalone(gold_chart(built.run.folder))
+            write_atomic(built.run.folder / CHART, picture)
         except ValueError as error:
             console.print(f"no picture of over-optimisation: {error}", soft_wrap=True)
     return code

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -88,6 +89,18 @@ def chart(draw: Callable[[Axes], None], *, title: str, wide: bool = False) -> st
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True)
     return _for_page(buffer.getvalue(), title)
+
+
+def standalone(svg: str) -> str:
+    """Turn what `chart` returned into the text of a file: with names, colours, a white ground."""
+    css = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    light = css[: css.index("}")]
+    colours = dict(re.findall(r"(--\w+): (#\w+);", light)) | {"--font": "sans-serif"}
+    svg = re.sub(r"var\((--\w+)\)", lambda match: colours[match[1]], svg)
+    names = "xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink'"
+    svg = svg.replace("<svg", f"<svg {names}", 1)
+    ground = f'<rect width="100%" height="100%" fill="{colours["--card"]}"/>'
+    return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + ground, svg, count=1) + "\n"
 
 
 def short_number(value: float) -> str:
