@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -74,8 +75,7 @@ class PeopleAnswers:
         self._change = 0
         self._standing: set[int] = set()
         self._looked = float("-inf")
-        self._questions = {question.id for question in self._of_this_run()}
-        self._waiting = {q.id for q in self._of_this_run("open")}
+        self._find_questions()
 
     @property
     def asked(self) -> int:
@@ -158,15 +158,25 @@ class PeopleAnswers:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how far the store has been read; questions and answers are in the store."""
+        """Return how far the store has been read; questions and answers are in the store.
+
+        The name of the questions is in it too: a run's folder may be moved.
+        """
         standing = torch.tensor(sorted(self._standing), dtype=torch.int64)
-        return {"change": self._change, "standing": standing}
+        return {"batch": self.batch, "change": self._change, "standing": standing}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on reading the store where `state_dict` was taken."""
+        self.batch = str(state["batch"])
+        self._find_questions()
         self._change = int(state["change"])
         self._standing = set(state["standing"].tolist())
         self._looked = float("-inf")
+
+    def _find_questions(self) -> None:
+        """Look up the questions of this run, and which of them wait."""
+        self._questions = {question.id for question in self._of_this_run()}
+        self._waiting = {question.id for question in self._of_this_run("open")}
 
     def _of_this_run(self, state: str | None = None) -> list[Question]:
         found = self.store.questions("compare", state)
@@ -196,6 +206,9 @@ class PeopleAnswers:
         """Cut a segment's clip and add it to the library."""
         recording, place = self._find(segment)
         trajectory, origins = recording.trajectory, recording.origins
+        # A learned reward may have been played for as a further term, which the clips do not hold.
+        own = len(self.clips.spec.reward_terms)
+        trajectory = replace(trajectory, reward_terms=trajectory.reward_terms[..., :own])
         row = int(origins.row[place])
         clip = cut_clip(
             trajectory,

@@ -66,7 +66,7 @@ class People:
             self.library,
             source,
             segment=queries.segment,
-            batch=folder.name,
+            batch=folder.resolve().name,
             prompt=prompt,
             keep=queries.needed_segments,
         )
@@ -118,7 +118,14 @@ class WaitForPeople:
         self.preferences, self.loop = preferences, loop
 
     def after_update(self, progress: Progress, metrics: Mapping[str, float]) -> Mapping[str, float]:
-        """Sleep and look for answers, until there are enough or the run is to stop."""
+        """Sleep and look for answers, until there are enough or the run is to stop.
+
+        The first checkpoint is written before: without one, a run that dies could not be resumed,
+        and what people had answered by then would be lost to it.
+        """
+        checkpoints = self.loop.checkpoints
+        if checkpoints is not None and not checkpoints.steps():
+            self.loop.save()
         while self.preferences.waits and not self.loop.stop():
             time.sleep(WAIT_SECONDS)
             self.preferences.learn()

@@ -168,11 +168,13 @@ def test_unknown_preset_lists_the_presets():
         preset("go")
 
 
-def human_run(folder, **changes):
+def human_run(folder, *, relabel=None, every=1, **changes):
     """Start a run that asks people, with clips that nobody draws."""
     queries = dataclasses.replace(small().queries, open=5, **changes)
-    train = train_config(every=1)
-    built = start_preferences(small(teacher="human", queries=queries, train=train), folder)
+    config = small(teacher="human", queries=queries, train=train_config(every=every))
+    built = start_preferences(
+        dataclasses.replace(config, relabel=relabel or RelabelConfig()), folder
+    )
     built.people.answers.submit = lambda ids: None
     built.people.answers.poll_seconds = 0.0
     built.people.answers.checks = CheckRates(gold=0.0, repeat=0.0, attention=0.0)
@@ -267,6 +269,53 @@ class TestPeople:
         assert built.loop.source.asked == 16 and built.loop.source.open == 8
         assert any("prefs/open" in line for line in read_metrics(tmp_path / "run"))
         built.people.close()
+
+    def test_clips_hold_the_terms_of_the_environment_beside_an_added_reward(self, tmp_path):
+        built = human_run(tmp_path / "run", relabel=RelabelConfig(mode="add"))
+        built.run.loop.run(stop=lambda: built.loop.source.asked > 0)
+        clips = [q.clips[0] for q in built.people.store.questions("compare")]
+        clip = built.people.library.get(clips[0])
+        assert clip.reward_terms.shape[-1] == 3
+        assert clip.metrics.keys() == {"return", "position", "velocity", "effort"}
+        answer(built.people, 3)
+        built.run.loop.update()
+        assert len(built.loop.data) == 3
+        built.people.close()
+
+    def test_a_run_that_dies_before_its_first_checkpoint_is_resumed(self, tmp_path, monkeypatch):
+        """Waiting is no training, so no checkpoint is due however long people take."""
+
+        class Killed(BaseException):
+            pass
+
+        def die(seconds):
+            raise Killed
+
+        built = human_run(tmp_path / "run", wait=3, every=1000)
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr("simrl.runs.people.time.sleep", die)
+            built.run.loop.run()
+        answer(built.people, 5)
+        built.people.close()
+        again = resume_preferences(tmp_path / "run")
+        again.people.answers.submit = lambda ids: None
+        again.run.loop.update()
+        assert len(again.loop.data) == 5 and again.loop.ready
+        again.people.close()
+
+    def test_a_run_knows_its_questions_wherever_its_folder_is(self, tmp_path, monkeypatch):
+        built = human_run(tmp_path / "run")
+        built.run.loop.run(stop=lambda: built.loop.source.asked > 0)
+        built.people.close()
+        (tmp_path / "run").rename(tmp_path / "moved")
+        monkeypatch.chdir(tmp_path / "moved")
+        again = resume_preferences(".")
+        again.people.answers.submit = lambda ids: None
+        assert again.loop.source.asked == again.loop.source.open == 10
+        answer(again.people, 2)
+        again.run.loop.update()
+        assert len(again.loop.data) == 2
+        again.people.close()
 
     def test_people_need_a_folder(self):
         with pytest.raises(ValueError, match="give the run a folder"):
