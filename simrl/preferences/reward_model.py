@@ -101,6 +101,7 @@ class RewardEnsemble(nn.Module):
         self.spec = spec
         self.config = config = config or RewardModelConfig()
         self.layout = spec.observations["policy"]
+        self._scaled = _vector_slices(self.layout)
         self.action_encoder = ActionEncoder(spec.actions) if config.use_action else None
         action_size = 0 if self.action_encoder is None else self.action_encoder.width
         members = config.members
@@ -134,7 +135,9 @@ class RewardEnsemble(nn.Module):
     def inputs(self, obs: Tensor, action: Tensor) -> Tensor:
         """Return what the members read `[..., D + action size]`: scaled obs, encoded action."""
         if self.config.normalise_obs:
-            obs = ((obs - self.obs_shift) * self.obs_scale).clamp_(-10.0, 10.0)
+            obs = (obs - self.obs_shift) * self.obs_scale
+            for part in self._scaled:
+                obs[..., part].clamp_(-10.0, 10.0)
         if self.action_encoder is None:
             return obs
         return torch.cat([obs, self.action_encoder(action)], -1)
@@ -254,7 +257,7 @@ class RewardEnsemble(nn.Module):
         deviation = rows.std(0, unbiased=False)
         varies = deviation > 1e-6 * (1.0 + rows.abs().mean(0))
         scale = torch.where(varies, 1.0 / deviation.clamp_min(1e-12), torch.ones_like(deviation))
-        for part in _vector_slices(self.layout):
+        for part in self._scaled:
             self.obs_shift[part] = rows.mean(0)[part].float()
             self.obs_scale[part] = scale[part].float()
 
@@ -287,4 +290,12 @@ class RewardEnsemble(nn.Module):
 
 
 def _vector_slices(layout: Layout) -> list[slice]:
-    return [layout.slices[block.name] for block in layout.blocks if block.kind == "vector"]
+    """Return where vector blocks lie, neighbours as one."""
+    found: list[slice] = []
+    for block in layout.blocks:
+        if block.kind == "vector":
+            part = layout.slices[block.name]
+            if found and found[-1].stop == part.start:
+                part = slice(found.pop().start, part.stop)
+            found.append(part)
+    return found

@@ -168,6 +168,16 @@ def test_flags_of_tables_are_not_scaled():
     ensemble.fit_obs_normaliser(segments(obs, torch.zeros(2, 3, 2, dtype=torch.int64)))
     assert (ensemble.obs_scale[:2] != 1).all() and (ensemble.obs_scale[2:] == 1).all()
     assert (ensemble.obs_shift[2:] == 0).all()
+    far = torch.full((TABLE.size,), 40.0)
+    x = ensemble.inputs(far, torch.zeros(2, dtype=torch.int64))
+    assert (x[:2] == 10.0).all() and (x[2 : TABLE.size] == 40.0).all()  # not clipped either
+
+
+def test_vector_blocks_are_scaled_wherever_they_lie():
+    around = Layout((vector("a", Column("x")), *TABLE.blocks[1:], vector("b", Column("y"))))
+    ensemble = make(around, CONTINUOUS)
+    x = ensemble.inputs(torch.full((around.size,), -40.0), torch.zeros(2))[: around.size]
+    assert x[0] == x[-1] == -10.0 and (x[1:-1] == -40.0).all()
 
 
 def test_reward_has_the_asked_for_deviation_and_mean_zero():
