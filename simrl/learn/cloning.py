@@ -85,7 +85,9 @@ class CloningLearner:
         train, held_out = self.split(data)
         with torch_threads(1):
             if self.epochs == 0:
-                self.net.update_normaliser(train.obs)
+                # Padding repeats the last step of a lane, up to as often as the longest is long.
+                counts = train.weight > 0
+                self.net.update_normaliser({key: obs[counts] for key, obs in train.obs.items()})
             losses = [self._step(part, state) for part, state in self._minibatches(train)]
             self.epochs += 1
             metrics = {"loss/cloning": sum(losses) / len(losses), "time/epochs": float(self.epochs)}

@@ -171,6 +171,23 @@ def test_forced_moves_and_padding_do_not_count():
     assert math.isclose(float(joined.weight[3, 4]), 0.0)
 
 
+def test_padding_is_not_in_the_scale_of_observations():
+    env = make_env("cart-pole", 2)
+    net = make_net(env, hidden=(8,), normalise_obs=True)
+    lanes = [
+        Demonstrations(
+            obs={"policy": torch.full((steps, 1, 4), value)},
+            action=torch.zeros(steps, 1, 1, dtype=torch.int64),
+            episode_start=torch.arange(steps)[:, None] == 0,
+            weight=torch.ones(steps, 1),
+        )
+        for steps, value in ((9, 0.0), (1, 10.0))
+    ]
+    CloningLearner(net, CloningConfig(held_out=0.0)).epoch(Demonstrations.cat(lanes))
+    assert float(net.normaliser.count) == 10
+    assert torch.allclose(net.normaliser.mean, torch.ones(4, dtype=torch.float64))
+
+
 def test_errors_name_the_trouble():
     env = make_env("cart-pole", 1)
     net = make_net(env, hidden=(8,))
