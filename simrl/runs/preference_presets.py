@@ -41,7 +41,8 @@ def pendulum() -> PreferenceConfig:
         queries=QueryConfig(
             labels=400, first=40, per_round=20, segment=50, recording=1, selection="uniform"
         ),
-        model=RewardModelConfig(hidden=(64, 64)),
+        # A reward of states: with few labels an action's part in it is mostly noise.
+        model=RewardModelConfig(hidden=(64, 64), use_action=False),
         fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=32, epochs=20),
     )
 
