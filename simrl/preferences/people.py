@@ -89,7 +89,11 @@ class PeopleAnswers:
 
     @property
     def open(self) -> int:
-        """Questions that wait for people, as of the last look."""
+        """Questions that wait for people, as of the last look.
+
+        Those that somebody skipped are not waited for, since nobody else may be there to answer
+        them; an answer that comes all the same is taken in.
+        """
         return len(self._waiting)
 
     def observe(self, recording: Recording) -> None:
@@ -141,11 +145,11 @@ class PeopleAnswers:
         if time.monotonic() - self._looked < self.poll_seconds:
             return News()
         self._looked = time.monotonic()
+        self._find_waiting()  # first: what is not waited for any more is among the answers
         changes = self.store.answers(after=self._change, kind="compare")
         if not changes:
             return News()
         self._change = max(answer.change for answer in changes)
-        self._waiting = {question.id for question in self._of_this_run("open")}
         mine = [answer for answer in changes if answer.question in self._questions]
         withdrawn = [answer.id for answer in mine if answer.id in self._standing]
         said = [(answer, _label(answer)) for answer in mine]
@@ -176,7 +180,11 @@ class PeopleAnswers:
     def _find_questions(self) -> None:
         """Look up the questions of this run, and which of them wait."""
         self._questions = {question.id for question in self._of_this_run()}
-        self._waiting = {question.id for question in self._of_this_run("open")}
+        self._find_waiting()
+
+    def _find_waiting(self) -> None:
+        waiting = {question.id for question in self._of_this_run("open")}
+        self._waiting = waiting - self.store.skipped() if waiting else waiting
 
     def _of_this_run(self, state: str | None = None) -> list[Question]:
         found = self.store.questions("compare", state)

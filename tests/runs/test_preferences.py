@@ -282,6 +282,26 @@ class TestPeople:
         assert len(built.loop.data) == 3
         built.people.close()
 
+    def test_a_skipped_question_holds_nothing_up(self, tmp_path):
+        built = human_run(tmp_path / "run", wait=10)
+        loop, store = built.run.loop, built.people.store
+        loop.run(stop=lambda: built.loop.source.asked > 0)
+        person = store.local_user().id
+        skipped = store.lease(person)
+        store.skip(skipped, person)
+        answer(built.people, 9)
+        built.loop.learn()
+        assert store.lease(person) is None  # whoever waited here would wait for ever
+        assert built.loop.source.open == 0 and not built.loop.waits and not built.loop.ready
+        loop.run(stop=lambda: built.loop.source.asked > 10)
+        other = store.add_user("other", "long enough a password").id
+        lease = store.lease(other)
+        assert lease.question.id == skipped.question.id
+        store.answer(other, lease.id, "late", {"choice": "second"}, seconds=1.0)
+        built.loop.learn()
+        assert built.loop.ready and built.loop.data.label.tolist() == [1.0] * 9 + [0.0]
+        built.people.close()
+
     def test_a_run_that_dies_before_its_first_checkpoint_is_resumed(self, tmp_path, monkeypatch):
         """Waiting is no training, so no checkpoint is due however long people take."""
 

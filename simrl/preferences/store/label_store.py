@@ -170,6 +170,11 @@ class LabelStore:
         """Give a lease back and never ask this person that question again; others are asked."""
         self.database.write(lambda c: leases.skip(c, _id(lease), annotator, now=self.clock()))
 
+    def skipped(self) -> set[int]:
+        """Return the questions that somebody has skipped, and perhaps nobody is left to answer."""
+        with self.database.read() as connection:
+            return leases.skipped(connection)
+
     # --- answers
 
     def answer(

@@ -156,6 +156,11 @@ def skip(connection: Connection, lease: int, annotator: int, *, now: float) -> N
         connection.execute(insert(skips), {**key, "created": now})
 
 
+def skipped(connection: Connection) -> set[int]:
+    """Return the questions that somebody has skipped."""
+    return set(connection.execute(select(skips.c.question_id)).scalars())
+
+
 def finish(connection: Connection, rows: Sequence[Row[Any]], *, now: float) -> list[Refusal]:
     """Use up the slots of leases for answers; one that went to another takes any free slot.
 

@@ -129,8 +129,10 @@ def test_kinds_filter_what_is_asked(store, people):
 def test_skip_asks_others_and_never_the_same_person_again(store, people):
     (question,) = store.add_questions([pair()])
     lease = store.lease(people[0])
+    assert store.skipped() == set()
     store.skip(lease, people[0])
     store.skip(lease, people[0])  # a retry does no harm
+    assert store.skipped() == {question}
     assert store.lease(people[0]) is None
     assert store.progress(people[0]).skipped == 1
     assert store.progress(people[0]).open == 0 and store.progress(people[1]).open == 1
