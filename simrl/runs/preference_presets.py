@@ -97,18 +97,20 @@ def moba_style() -> PreferenceConfig:
     return PreferenceConfig(
         train=replace(
             train,
+            # A style is what an agent does itself, not what it does more of than its opponent.
+            env_options={"zero_sum": False},
             # It is trained already: small steps that end at 0 keep what it can do.
-            ppo=replace(train.ppo, learning_rate=3e-4, learning_rate_end=0.0),
+            ppo=replace(train.ppo, learning_rate=5e-4, learning_rate_end=0.0),
             loop=LoopConfig(unroll=16, minutes=10.0),
         ),
         terms={"kill": 1.0, "hurt_hero": 0.5},
+        # Six seconds a clip; few rounds, since a fit over tables of units takes a while.
         queries=QueryConfig(
-            labels=400, first=60, per_round=20, segment=75, recording=1, rows=64, pool=512
+            labels=600, first=100, per_round=100, segment=45, recording=1, rows=64, pool=2048
         ),
-        # The game's own rewards are a few hundredths a step; one of deviation 1 would drown them.
-        relabel=RelabelConfig(mode="add", weight=0.02),
-        model=RewardModelConfig(hidden=(128, 128)),
-        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=20),
+        relabel=RelabelConfig(mode="add", weight=0.3),
+        model=RewardModelConfig(hidden=(64, 64), output="linear"),
+        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=10, l2=0.01),
     )
 
 
