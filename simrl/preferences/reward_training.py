@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from simrl.core.actions import DiscreteActions
 from simrl.core.seeding import torch_generator
 from simrl.preferences.dataset import PreferenceData
 from simrl.preferences.losses import bradley_terry, check_noise
@@ -104,11 +105,12 @@ class RewardTrainer:
             epochs: Most passes over the pairs; default the configured ones.
 
         Raises:
-            ValueError: There are no pairs.
+            ValueError: There are no pairs, or they are of another environment's shapes.
             NonFiniteError: A loss is not finite; it names the tensor.
         """
         if not len(data):
             raise ValueError("there are no preferences to learn from")
+        self._check(data)
         held = held_out if held_out is not None and len(held_out) else None
         with torch_threads(self.config.threads):
             both = SegmentBatch.cat([data.first, data.second]).to(self.flat.device)
@@ -154,6 +156,22 @@ class RewardTrainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"].cpu())
         self.fits = int(state["fits"])
+
+    def _check(self, data: PreferenceData) -> None:
+        """Raise ValueError unless the pairs hold what the ensemble reads."""
+        spec = self.ensemble.spec
+        actions = spec.actions
+        width = actions.num_heads if isinstance(actions, DiscreteActions) else actions.size
+        batch = data.first
+        for name, found, wanted in (
+            ("observations", batch.obs.shape[-1], self.ensemble.layout.size),
+            ("actions", batch.action.shape[-1], width),
+        ):
+            if found != wanted:
+                raise ValueError(
+                    f"the preferences hold {name} of {found} numbers, those of {spec.id} have "
+                    f"{wanted}"
+                )
 
     def _passes(self, pairs: Pairs, held: PreferenceData | None, epochs: int) -> dict[str, float]:
         """Go over the pairs until it is enough; return the figures of the last pass."""

@@ -315,6 +315,21 @@ def test_nothing_to_learn_from_is_said():
         trainer().fit(PreferenceData())
 
 
+def test_pairs_of_another_environment_are_refused():
+    def spec(observed, heads):
+        columns = [Column(f"x{index}") for index in range(observed)]
+        actions = DiscreteActions(tuple(Head(f"h{index}", 2) for index in range(heads)))
+        return EnvSpec("other", 1, {"policy": Layout((vector("state", *columns),))}, actions)
+
+    data = random_pairs(4)
+    for observed, heads, message in (
+        (4, 1, "hold observations of 3 numbers, those of other have 4"),
+        (3, 2, "hold actions of 1 numbers, those of other have 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            trainer(spec=spec(observed, heads)).fit(data)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
