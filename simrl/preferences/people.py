@@ -13,6 +13,7 @@ from torch import Tensor
 
 from simrl.preferences.clips.cut import ClipSource, cut_clip
 from simrl.preferences.clips.library import ClipLibrary, episode_number
+from simrl.preferences.dataset import PreferenceData
 from simrl.preferences.pool import SegmentPool
 from simrl.preferences.questions import Answered, News, Recording
 from simrl.preferences.store import Answer, LabelStore, NewQuestion, Question, clip_provenance
@@ -232,6 +233,31 @@ class PeopleAnswers:
 
     def _episode(self, recording: Recording, place: int) -> str:
         return f"{self.batch}/{int(recording.segments.episode[place])}"
+
+
+def answered_pairs(store: LabelStore, library: ClipLibrary, env: str) -> PreferenceData:
+    """Return every comparison that stands, of clips of the environment `env`.
+
+    Segments are as long as the longest clip, the key of a pair is its answer's number.  ValueError
+    if nobody has compared such clips yet.
+    """
+    said = [(answer, _label(answer)) for answer in store.answers(kind="compare")]
+    metas = {clip: library.meta(clip) for answer, label in said for clip in answer.clips}
+    pairs = [
+        (answer, label)
+        for answer, label in said
+        if label is not None and all(metas[clip]["env"] == env for clip in answer.clips)
+    ]
+    if not pairs:
+        raise ValueError(f"{store.url} holds no answer that compares clips of {env}")
+    answers, labels = [answer for answer, _ in pairs], [label for _, label in pairs]
+    length = max(int(metas[clip]["steps"]) for answer in answers for clip in answer.clips)
+    first, second = (
+        library.segments([answer.clips[side] for answer in answers], length) for side in (0, 1)
+    )
+    data = PreferenceData()
+    data.add(first, second, torch.tensor(labels), key=torch.tensor([each.id for each in answers]))
+    return data
 
 
 def _label(answer: Answer) -> float | None:

@@ -30,6 +30,7 @@ from simrl.learn.demonstrations import Demonstrations, collect_demonstrations
 from simrl.learn.loop import Progress, TrainingLoop
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCritic
+from simrl.preferences.clips import ClipLibrary
 from simrl.preferences.dataset import PreferenceData
 from simrl.preferences.relabel import RelabelByReward, relabelled_env
 from simrl.preferences.reward_model import RewardEnsemble
@@ -84,8 +85,8 @@ class RLHFConfig:
     cloning: CloningConfig = field(default_factory=CloningConfig)
     """How it is cloned."""
     data: str = ""
-    """File of preferences (as `PreferenceData.save` writes) to learn from instead of a teacher's;
-    with people as teachers, export theirs to it."""
+    """Answers to learn from instead of asking a teacher: the folder of a run or of clips whose
+    labels.db holds people's comparisons, or a file that `PreferenceData.save` wrote."""
     critic_updates: int = 10
     """Batches from which the critic alone learns before the policy moves."""
     max_kl: float | None = None
@@ -98,7 +99,7 @@ class RLHFConfig:
         if not (self.demonstrator or self.prefs.init or self.clips):
             raise ValueError("give a demonstrator to clone, a run to start from (init), or clips")
         if self.prefs.teacher == HUMAN and not self.data:
-            raise ValueError("the answers of people come from a file of preferences: give data")
+            raise ValueError("the answers of people come from a folder with labels: give data")
         if self.demonstration_steps < 1:
             raise ValueError("demonstration_steps must be at least 1")
         if self.critic_updates < 0:
@@ -186,7 +187,8 @@ def build_rlhf(
     say(f"1 of 3: a policy from {' and '.join(filter(None, sources))}")
     result.figures |= _start_policy(config, net, relabelled_env(env, prefs.relabel))
     result.reference.load_state_dict(net.state_dict())
-    say(f"2 of 3: a reward model from {prefs.queries.labels} comparisons")
+    told = config.data or f"{prefs.queries.labels} comparisons"
+    say(f"2 of 3: a reward model from {told}")
     result.figures |= _fit_reward(config, result.ensemble, net, env)
     say("3 of 3: the critic, then PPO")
     result.figures["critic/copied"] = float(critic_from_reward(net, result.ensemble))
@@ -293,7 +295,7 @@ def _fit_reward(
     prefs, seed = config.prefs, config.prefs.train.seed
     queries = prefs.queries
     if config.data:
-        data, held = PreferenceData.load(config.data).split(queries.held_out, seed)
+        data, held = answers_in(Path(config.data), env.spec.id).split(queries.held_out, seed)
     else:
         segments = record_segments(
             env,
@@ -316,6 +318,28 @@ def _fit_reward(
     figures = trainer.fit(data, held)
     ensemble.eval().requires_grad_(False)
     return figures
+
+
+def answers_in(path: Path, env: str) -> PreferenceData:
+    """Read comparisons from a folder with its store and clips, or from a file of preferences.
+
+    ValueError if there are none of clips of `env`, or the file is damaged.
+    """
+    if not path.is_dir():
+        if not path.is_file():
+            raise ValueError(f"there are no preferences to learn from in {path}")
+        return PreferenceData.load(path)
+    from simrl.preferences.people import answered_pairs  # needs packages that files do without
+    from simrl.preferences.store import LabelStore
+    from simrl.runs.people import LABELS_FILE
+
+    if not (path / LABELS_FILE).is_file():
+        raise ValueError(f"{path} holds no answers: it has no {LABELS_FILE}")
+    store = LabelStore.open(path / LABELS_FILE)
+    try:
+        return answered_pairs(store, ClipLibrary(path), env)
+    finally:
+        store.close()
 
 
 def deepspeed_ppo(base: PPOConfig) -> PPOConfig:

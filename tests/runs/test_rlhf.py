@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +13,16 @@ from simrl.learn.loop import LoopConfig
 from simrl.learn.policy import NetworkPolicy
 from simrl.learn.ppo import PPOConfig, PPOLearner
 from simrl.nn import ActorCritic, ActorCriticConfig
+from simrl.preferences.clips import ClipLibrary, record_clips
 from simrl.preferences.reward_model import RewardEnsemble, RewardModelConfig
+from simrl.preferences.store import LabelStore, NewQuestion
 from simrl.preferences.teachers import ScriptedTeacher, teacher_config
 from simrl.rollout import RandomPolicy, RolloutEngine, Seating
 from simrl.runs.policies import named_policy
 from simrl.runs.rlhf import (
     RLHFConfig,
+    answers_in,
+    build_rlhf,
     deepspeed_ppo,
     preset,
     resume_rlhf,
@@ -231,6 +236,37 @@ def test_pairs_are_split_by_trajectory():
     # The teacher prefers the longer episode: cart-pole pays 1 a step.
     better = data.first.length.float() > data.second.length.float()
     assert (data.label[better] == 1.0).all()
+
+
+def test_people_who_compared_clips_are_the_teachers(tmp_path):
+    folder = tmp_path / "clips"
+    library = ClipLibrary(folder)
+    policies = {"agent": RandomPolicy(make_env("cart-pole", 1).spec)}
+    clips = record_clips(library, "cart-pole", {}, policies, count=12, steps=8, seed=3)
+    store = LabelStore.open(folder / "labels.db")
+    pairs = list(zip(clips[::2], clips[1::2], strict=True))
+    store.add_questions([NewQuestion(kind="compare", clips=pair) for pair in pairs])
+    person = store.local_user().id
+    for choice in ("first", "second", "tie", "incomparable", "first", "second"):
+        lease = store.lease(person)
+        store.answer(person, lease.id, f"key{lease.id}", {"choice": choice}, seconds=1.0)
+    store.undo(person)
+    store.close()
+    data = answers_in(folder, "cart-pole")
+    assert sorted(data.label.tolist()) == [0.0, 0.5, 1.0, 1.0]
+    shown = [library.segments([first], data.first.num_steps).obs[0] for first, _ in pairs]
+    assert all(any(torch.equal(obs, one) for one in shown) for obs in data.first.obs)
+    config = small(data=str(folder), demonstration_steps=8)
+    prefs = replace(config.prefs, teacher="human")
+    prefs = replace(prefs, queries=replace(prefs.queries, held_out=0.0))
+    figures = build_rlhf(replace(config, prefs=prefs, critic_updates=0)).figures
+    assert figures["reward/pairs"] == 4.0
+    with pytest.raises(ValueError, match="holds no answer that compares clips of pendulum"):
+        answers_in(folder, "pendulum")
+    with pytest.raises(ValueError, match=r"has no labels\.db"):
+        answers_in(tmp_path, "cart-pole")
+    with pytest.raises(ValueError, match="no preferences to learn from in nowhere"):
+        answers_in(Path("nowhere"), "cart-pole")
 
 
 def test_the_recipes_constants_and_errors():
