@@ -33,6 +33,7 @@ from simrl.runs.preferences import (
     start_preferences,
 )
 from simrl.runs.preferences_report import preference_figures
+from simrl.runs.rlhf import PRESETS as RLHF_PRESETS
 from simrl.runs.rlhf import is_rlhf
 from simrl.runs.rlhf_report import rlhf_figures
 
@@ -102,15 +103,14 @@ def run(arguments: Sequence[str]) -> int:
         return 0 if words else 2
     if words[0] not in ACTIONS:
         raise ValueError(f"unknown action {words[0]!r}; the actions are {', '.join(ACTIONS)}")
-    if words[0] == "rlhf":
-        return rlhf(words[1:])
-    return _train(words[1:]) if words[0] == "train" else _report(words[1:])
+    rest = words[1:]
+    if words[0] in ("train", "rlhf") and (not rest or rest[0] in ("-h", "--help")):
+        _print_help()
+        return 0 if rest else 2
+    return {"train": _train, "rlhf": rlhf, "report": _report}[words[0]](rest)
 
 
 def _train(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help"):
-        _print_help()
-        return 0 if words else 2
     if words[0].startswith("-"):
         raise ValueError(f"name a preset first; the presets are {', '.join(PRESETS)}")
     name = words[0]
@@ -163,7 +163,12 @@ def _start(name: str, args: PrefsTrainArguments) -> PreferenceRun:
     config = dataclasses.replace(config, train=train_config, queries=queries)
     if args.term:
         config = dataclasses.replace(config, terms=_weights(args.term))
-    return start_preferences(config, args.out or Path("runs") / stem)
+    out = args.out or Path("runs") / stem
+    if config.teacher == HUMAN:
+        from simrl.runs.people import check_page  # needs packages that scripted teachers do without
+
+        check_page(args.page, out)
+    return start_preferences(config, out)
 
 
 def _weights(terms: Sequence[str]) -> dict[str, float]:
@@ -218,10 +223,14 @@ def _print_help() -> None:
     out = Console(highlight=False)
     out.print("usage: simrl prefs train PRESET [--teacher NAME] [--labels N] [--wait N]")
     out.print("                               [--minutes M | --steps N] [--seed S] [--out DIR]")
-    out.print("                               [--resume DIR] [any field of the config]")
+    out.print("                               [--resume DIR] \\[any field of the config]")
     out.print("       simrl prefs rlhf PRESET [--steps N] [--out DIR] [--resume DIR]")
-    out.print("       simrl prefs report RUN [--json]\n")
+    out.print("                               \\[any field of the config]")
+    out.print("       simrl prefs report RUN [--json] [--no-page]\n")
     out.print(f"teachers: oracle, mistake, noisy, skip, myopic, equal, {HUMAN}")
-    out.print("simrl prefs train PRESET --help shows every field. The presets:\n")
+    out.print("simrl prefs train PRESET --help shows every field. The presets of train:\n")
     for name, function in PRESETS.items():
+        out.print(f"  [bold]{name:<14}[/] {(function.__doc__ or '').splitlines()[0]}")
+    out.print("\nThe presets of rlhf:\n")
+    for name, function in RLHF_PRESETS.items():
         out.print(f"  [bold]{name:<14}[/] {(function.__doc__ or '').splitlines()[0]}")

@@ -85,13 +85,7 @@ class People:
 
         ValueError if the address is open to others and nobody has an account.
         """
-        from simrl.preferences.web.server import is_loopback
-
-        if not is_loopback(page.host) and not self.store.users():
-            raise ValueError(
-                f"nobody has an account yet, so the page is served on 127.0.0.1 only, not on "
-                f"{page.host}: add people with simrl label add-user first"
-            )
+        check_page(page, self.folder)
         context = multiprocessing.get_context("spawn")
         self._page = context.Process(
             target=_serve, args=(self.store.url, str(self.library.folder), page), daemon=True
@@ -106,6 +100,23 @@ class People:
             self._page.join(5.0)
         self.renderer.close()
         self.store.close()
+
+
+def check_page(page: PageConfig, folder: Path) -> None:
+    """Raise ValueError if others would reach the page of a run where nobody has an account."""
+    from simrl.preferences.web.server import is_loopback
+
+    if is_loopback(page.host):
+        return
+    file = folder / LABELS_FILE
+    if file.is_file():
+        with LabelStore.open(file) as store:
+            if store.users():
+                return
+    raise ValueError(
+        f"nobody has an account yet, so the page is served on 127.0.0.1 only, not on {page.host}: "
+        f"first mkdir -p {folder}, then simrl label add-user NAME --db {folder}"
+    )
 
 
 class WaitForPeople:

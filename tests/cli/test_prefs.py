@@ -108,7 +108,8 @@ def test_a_human_teacher_answers_at_the_page_beside_training(tmp_path):
                 return False
 
         wait_for(served, process)
-        assert not Checkpoints(run / "checkpoints").steps()  # it waits for five answers
+        # It has saved once, after asking, and waits for five answers.
+        assert len(Checkpoints(run / "checkpoints").steps()) <= 1
         user = store.local_user()
         for _ in range(6):
             lease = store.lease(user.id)
@@ -135,13 +136,32 @@ def test_a_human_teacher_answers_at_the_page_beside_training(tmp_path):
         (("train", "pendulum", "--labels", "0"), ("labels must be at least 1",)),
         (("train", "half-cheetah", "--term", "jump=1"), ("no reward term 'jump'", "forward")),
         (("train", "half-cheetah", "--term", "forward=x"), ("the weight of forward", "'x'")),
+        (
+            ("train", "pendulum", "--teacher", "human", "--page.host", "0.0.0.0", "--out", "new"),
+            ("nobody has an account yet", "mkdir -p new", "add-user NAME --db new"),
+        ),
         (("report", "nowhere"), ("nowhere is not a run",)),
     ],
 )
-def test_mistakes_are_one_line(simrl, words, parts):
+def test_mistakes_are_one_line(simrl, tmp_path, monkeypatch, words, parts):
+    monkeypatch.chdir(tmp_path)
     code, _, err = simrl("prefs", *words)
     assert code == 2 and len(err.strip().splitlines()) == 1, err
     assert all(part in err for part in parts), err
+    assert not list(tmp_path.iterdir())  # nothing is left behind
+
+
+@pytest.mark.parametrize("words", [("--help",), ("train", "-h"), ("rlhf", "--help"), ("rlhf",)])
+def test_help_lists_what_there_is(simrl, words):
+    code, out, _ = simrl("prefs", *words)
+    assert code == (2 if words == ("rlhf",) else 0)
+    for part in (
+        "[any field of the config]",
+        "half-cheetah",
+        "presets of rlhf",
+        "teachers: oracle",
+    ):
+        assert part in out
 
 
 def test_a_resumed_run_keeps_its_config(simrl, tmp_path):

@@ -34,7 +34,7 @@ def test_three_steps_a_picture_and_a_report(simrl, tmp_path):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ((), "name a preset first; the presets are cart-pole, pendulum"),
+        (("--steps", "9"), "name a preset first; the presets are cart-pole, pendulum"),
         (("chess",), "unknown preset 'chess'"),
         (("cart-pole", "--teacher", "human"), "give data"),
         (("cart-pole", "--steps", "9", "--minutes", "1"), "not both"),

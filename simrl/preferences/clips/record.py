@@ -81,7 +81,9 @@ def record_clips(
             gives fewer clips than asked for.
     """
     if count < 1 or not policies:
-        raise ValueError(f"clips need a count of at least 1 and a policy, got {count}, {policies}")
+        raise ValueError(
+            f"clips need a count and a policy, at least 1 each, got {count} and {len(policies)}"
+        )
     made = make_env(env, min(count, MAX_ENVS), **options)
     length = clip_steps(made.spec, seconds=seconds, steps=steps)
     table = _seat(made.spec, made.num_envs, list(policies), list(opponents or {}))
