@@ -62,6 +62,7 @@ class CloningLearner:
         self.config = config or CloningConfig()
         self.seed = seed
         self.epochs = 0
+        self.device = next(net.parameters()).device
         self.generator = torch_generator(seed, "cloning")
         self.optimiser = torch.optim.AdamW(
             net.parameters(),
@@ -87,7 +88,8 @@ class CloningLearner:
             if self.epochs == 0:
                 # Padding repeats the last step of a lane, up to as often as the longest is long.
                 counts = train.weight > 0
-                self.net.update_normaliser({key: obs[counts] for key, obs in train.obs.items()})
+                seen = {key: obs[counts].to(self.device) for key, obs in train.obs.items()}
+                self.net.update_normaliser(seen)
             losses = [self._step(part, state) for part, state in self._minibatches(train)]
             self.epochs += 1
             metrics = {"loss/cloning": sum(losses) / len(losses), "time/epochs": float(self.epochs)}
@@ -130,7 +132,7 @@ class CloningLearner:
                 figure = _squared_error(cast(ClippedGaussian, dist), action)
             log_prob = dist.log_prob(action)
             rows = torch.stack([log_prob, figure, torch.ones_like(figure)])
-            totals += (weight * rows).sum(-1).double()
+            totals += (weight * rows).sum(-1).double().cpu()
         if float(totals[2]) == 0.0:
             raise ValueError("no step of these demonstrations left a choice")
         log_likelihood, figure = (totals[:2] / totals[2]).tolist()
@@ -180,7 +182,7 @@ class CloningLearner:
         columns = pieces.weight.shape[1]
         per = max(1, 16384 // pieces.weight.shape[0])
         return [
-            (pieces.select(lanes), {key: value[lanes] for key, value in state.items()})
+            (self._moved(pieces, lanes), {key: value[lanes] for key, value in state.items()})
             for lanes in torch.arange(columns).split(per)
         ]
 
@@ -193,7 +195,11 @@ class CloningLearner:
         count = min(columns, max(1, round(steps * columns / self.config.minibatch_size)))
         order = torch.randperm(columns, generator=self.generator)
         for lanes in order.tensor_split(count):
-            yield pieces.select(lanes), {key: value[lanes] for key, value in state.items()}
+            yield self._moved(pieces, lanes), {key: value[lanes] for key, value in state.items()}
+
+    def _moved(self, pieces: Demonstrations, lanes: Tensor) -> Demonstrations:
+        """Return some lanes where the network is; the demonstrations stay where they are."""
+        return pieces.select(lanes).to(self.device)
 
     def _laid_out(self, data: Demonstrations) -> tuple[Demonstrations, dict[str, Tensor]]:
         """Return single steps, or with memory stretches and the memory at their starts."""
@@ -208,11 +214,11 @@ class CloningLearner:
         state = self.net.initial_state(lanes)
         starts: list[dict[str, Tensor]] = []
         for t in range(steps):
-            fresh = data.episode_start[t]
+            fresh = data.episode_start[t].to(self.device)
             state = {key: value.masked_fill(fresh[:, None], 0.0) for key, value in state.items()}
             if t % self.config.sequence == 0:
                 starts.append(state)
-            seen = {name: value[t] for name, value in data.obs.items()}
+            seen = {name: value[t].to(self.device) for name, value in data.obs.items()}
             state = self.net.act_step(seen, state, need_value=False)[2]
         return {key: torch.cat([start[key] for start in starts]) for key in starts[0]}
 

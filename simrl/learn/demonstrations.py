@@ -39,6 +39,10 @@ class Demonstrations:
         """Return some of the lanes."""
         return self._each(lambda value: value.index_select(1, lanes))
 
+    def to(self, device: torch.device | str) -> Demonstrations:
+        """Return the same steps on `device`."""
+        return self._each(lambda value: value.to(device))
+
     def pieces(self, length: int) -> Demonstrations:
         """Cut every lane into stretches of `length` steps, laid side by side: piece k * L + lane.
 

@@ -188,6 +188,17 @@ def test_padding_is_not_in_the_scale_of_observations():
     assert torch.allclose(net.normaliser.mean, torch.ones(4, dtype=torch.float64))
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("memory", ["none", "lstm"])
+def test_a_network_on_a_gpu_clones_what_was_recorded_on_the_cpu(memory):
+    env = make_env("cart-pole", 8)
+    net = make_net(env, hidden=(16,), normalise_obs=True, recurrent=memory)
+    data = collect_demonstrations(env, make_scripted("cart-pole", "balance"), net, steps=64, seed=1)
+    config = CloningConfig(epochs=3, learning_rate=3e-3, sequence=16, held_out=0.25)
+    metrics = CloningLearner(net.to("cuda"), config).fit(data)
+    assert metrics["eval/agreement"] > 0.6 and data.action.device.type == "cpu"
+
+
 def test_errors_name_the_trouble():
     env = make_env("cart-pole", 1)
     net = make_net(env, hidden=(8,))
