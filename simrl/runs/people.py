@@ -86,6 +86,9 @@ class People:
         ValueError if the address is open to others and nobody has an account.
         """
         check_page(page, self.folder)
+        # What a run that was killed had still to draw; the rest is there and not drawn again.
+        waiting = self.store.questions("compare", "open")
+        self.renderer.submit([clip for question in waiting for clip in question.clips])
         context = multiprocessing.get_context("spawn")
         self._page = context.Process(
             target=_serve, args=(self.store.url, str(self.library.folder), page), daemon=True

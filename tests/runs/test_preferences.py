@@ -16,6 +16,7 @@ from simrl.preferences.reward_model import RewardModelConfig
 from simrl.preferences.reward_training import RewardTrainerConfig
 from simrl.preferences.store.planning import CheckRates
 from simrl.runs.config import EvalConfig, TrainConfig
+from simrl.runs.page import PageConfig
 from simrl.runs.policies import load_run_policy
 from simrl.runs.preference_presets import PRESETS, preset
 from simrl.runs.preferences import (
@@ -281,6 +282,21 @@ class TestPeople:
         built.run.loop.update()
         assert len(built.loop.data) == 3
         built.people.close()
+
+    def test_clips_that_a_killed_run_had_not_drawn_are_drawn(self, tmp_path, monkeypatch):
+        built = human_run(tmp_path / "run")
+        built.run.loop.run(stop=lambda: built.loop.source.asked > 0)
+        answer(built.people, 2)
+        waiting = built.people.store.questions("compare", "open")
+        built.people.close()
+        again = resume_preferences(tmp_path / "run").people
+        drawn = []
+        monkeypatch.setattr(again.renderer, "submit", drawn.extend)
+        monkeypatch.setattr("simrl.runs.people._serve", None)  # the page itself is not wanted
+        again.serve(PageConfig(port=0))
+        again.close()
+        assert len(waiting) == 8
+        assert drawn == [clip for question in waiting for clip in question.clips]
 
     def test_a_skipped_question_holds_nothing_up(self, tmp_path):
         built = human_run(tmp_path / "run", wait=10)
