@@ -51,11 +51,13 @@ from simrl.runs.preference_presets import cart_pole as plain_cart_pole
 from simrl.runs.preference_presets import pendulum as plain_pendulum
 from simrl.runs.preferences import HUMAN, PreferenceConfig, start_from
 from simrl.runs.rlhf_steps import (
+    GOLD_START,
     GoldRecord,
     ask_pairs,
     clone_policy,
     critic_from_reward,
     fit_critic,
+    mean_return,
     playing,
     record_segments,
 )
@@ -190,6 +192,7 @@ def build_rlhf(
     told = config.data or f"{prefs.queries.labels} comparisons"
     say(f"2 of 3: a reward model from {told}")
     result.figures |= _fit_reward(config, result.ensemble, net, env)
+    result.figures[GOLD_START] = mean_return(env, net, seed=child_seed(train.seed, "gold"))
     say("3 of 3: the critic, then PPO")
     result.figures["critic/copied"] = float(critic_from_reward(net, result.ensemble))
     if config.critic_updates:

@@ -11,6 +11,7 @@ import numpy as np
 
 from simrl.learn.metrics import read_metrics
 from simrl.preferences.overoptimisation import Overoptimisation, fit_overoptimisation
+from simrl.runs.rlhf_steps import GOLD_START
 
 COLUMNS = ("kl", "distance", "proxy", "gold", "length")
 """Figures of `simrl.runs.rlhf_steps.GoldRecord`."""
@@ -32,30 +33,35 @@ class GoldCurve:
     """Mean true return of the episodes `[K]`."""
     length: np.ndarray
     """Mean steps of the episodes `[K]`."""
+    start: float
+    """Mean true return of the reference, over whole episodes."""
 
     @property
     def fit(self) -> Overoptimisation:
-        """Fit R = d (alpha - beta log d) to the gain in gold over the start.
+        """Fit R = d (alpha - beta log d) to the gain in gold over the reference.
 
         ValueError if too few updates went far enough.
         """
-        return fit_overoptimisation(self.distance, self.gold - self.gold[0])
+        return fit_overoptimisation(self.distance, self.gold - self.start)
 
 
 def gold_curve(folder: Path | str) -> GoldCurve:
     """Read the record of an RLHF run; ValueError if it has none."""
-    lines = [line for line in read_metrics(folder) if "rlhf/gold" in line]
-    if not lines:
+    metrics = read_metrics(folder)
+    lines = [line for line in metrics if "rlhf/gold" in line]
+    starts = [line[GOLD_START] for line in metrics if GOLD_START in line]
+    if not lines or not starts:
         raise ValueError(f"{folder} has no record of true rewards: it is no RLHF run, or a new one")
     columns = {name: np.array([line[f"rlhf/{name}"] for line in lines]) for name in COLUMNS}
-    return GoldCurve(step=np.array([line["step"] for line in lines]), **columns)
+    steps = np.array([line["step"] for line in lines])
+    return GoldCurve(step=steps, start=float(starts[0]), **columns)
 
 
 def rlhf_figures(folder: Path | str) -> dict[str, Any]:
     """Return the run's last figures and, where it can be fitted, the curve of over-optimisation."""
     curve = gold_curve(folder)
     figures: dict[str, Any] = {name: float(getattr(curve, name)[-1]) for name in COLUMNS}
-    figures |= {"gold_start": float(curve.gold[0]), "gold_best": float(curve.gold.max())}
+    figures |= {"gold_start": curve.start, "gold_best": float(curve.gold.max())}
     try:
         fit = curve.fit
     except ValueError as error:
@@ -75,7 +81,7 @@ def gold_chart(folder: Path | str) -> str:
     curve = gold_curve(folder)
 
     def draw(axes: Axes) -> None:
-        start = curve.gold[0]
+        start = curve.start
         axes.plot(curve.distance, curve.gold, "o", ms=3, color=LINE[0], label="gold")
         low, high = float(curve.proxy.min()), float(curve.proxy.max())
         span = float(np.ptp(curve.gold)) or 1.0

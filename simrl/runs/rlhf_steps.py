@@ -28,6 +28,9 @@ from simrl.rollout.engine import RolloutEngine
 from simrl.rollout.recorder import Trajectory, TrajectoryRecorder
 from simrl.rollout.seating import Seating
 
+GOLD_START = "rlhf/gold_start"
+"""Name of the figure that says what the reference earns, logged once before PPO."""
+
 
 def clone_policy(
     net: ActorCritic, data: Demonstrations, config: CloningConfig, *, seed: int
@@ -163,6 +166,16 @@ def fit_critic(
     for parameter in parts:
         parameter.grad = None
     return {"critic/explained_variance": explained}
+
+
+def mean_return(env: VecEnv, net: ActorCritic, *, seed: int, episodes: int = 2) -> float:
+    """Return the true return of `net`'s play, the mean over `episodes` whole ones of each row.
+
+    The first batch of a run would not tell: of long episodes it sees those that end early.
+    """
+    seating = Seating.self_play(env, playing(net), train=False)
+    table = RolloutEngine(env, seating, seed=seed).run_episodes(episodes * env.num_envs)
+    return float(np.mean(table.returns))
 
 
 class GoldRecord:

@@ -105,6 +105,18 @@ def test_the_run_is_a_run_like_any_other(finished):
     assert rlhf_config(folder) == small()
 
 
+def test_the_gain_is_over_whole_episodes_of_the_reference(finished):
+    folder, built, _, _ = finished
+    env = make_env("cart-pole", 64)
+    seating = Seating.self_play(env, NetworkPolicy(built.reference, values=False), train=False)
+    returns = RolloutEngine(env, seating, seed=3).run_episodes(512).returns
+    curve = gold_curve(folder)
+    error = returns.std() / 8  # of the mean of the 64 episodes that it was measured by
+    assert abs(curve.start - returns.mean()) < 4 * error
+    assert curve.gold[0] < curve.start  # no episode of the first batch is longer than the batch
+    assert rlhf_figures(folder)["gold_start"] == curve.start
+
+
 def test_it_resumes_bit_for_bit(tmp_path):
     config = small(steps=3 * 1024)
     whole = start_rlhf(config, tmp_path / "whole")
