@@ -53,7 +53,8 @@ class Pairs:
             counts = bootstrap_weights(data.serial, members, seed)
             self.weight = self.weight * counts.to(device)
         self.mask = None if bool(both.mask.all()) else both.mask.float()
-        self.absorbed = both.absorbed.float() if bool(both.absorbed.any()) else None
+        absorbed = ensemble.absorbed(both)
+        self.absorbed = absorbed.float() if bool(absorbed.any()) else None
         self.x: Tensor | None = None
         encoder = self.ensemble.action_encoder
         width = both.obs.shape[-1] + (0 if encoder is None else encoder.width)

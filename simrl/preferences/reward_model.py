@@ -49,6 +49,9 @@ class RewardModelConfig:
     """Whether the reward may depend on the action."""
     normalise_obs: bool = True
     """Scale vector blocks by mean and deviation of the labelled data; tables and maps stay."""
+    absorbing: bool = True
+    """Whether a termination leads to an absorbing state whose reward is learned. Without it an end
+    counts as average play: for a reward that joins a game's own, whose business the end is."""
     reward_std: float = 1.0
     """Standard deviation to which `reward` is scaled."""
 
@@ -169,7 +172,11 @@ class RewardEnsemble(nn.Module):
     def segment_returns(self, batch: SegmentBatch) -> Tensor:
         """Return the sum of r̂ over each segment `[E, M]`, the absorbed steps included."""
         rewards = self.member_rewards(batch.obs, batch.action)
-        return self.returns_of(rewards, batch.mask, batch.absorbed)
+        return self.returns_of(rewards, batch.mask, self.absorbed(batch))
+
+    def absorbed(self, batch: SegmentBatch) -> Tensor:
+        """Return the steps that each segment spends in the absorbing state `[M]` int64."""
+        return batch.absorbed if self.config.absorbing else torch.zeros_like(batch.absorbed)
 
     def returns_of(self, rewards: Tensor, mask: Tensor, absorbed: Tensor) -> Tensor:
         """Sum step rewards `[E, M, L]` into returns `[E, M]`: the rule for unequal lengths.

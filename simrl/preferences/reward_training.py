@@ -115,7 +115,7 @@ class RewardTrainer:
         with torch_threads(self.config.threads):
             both = SegmentBatch.cat([data.first, data.second]).to(self.flat.device)
             self.ensemble.fit_obs_normaliser(both)
-            self.ensemble.terminates |= (both.absorbed > 0).any()
+            self.ensemble.terminates |= (self.ensemble.absorbed(both) > 0).any()
             seed = self.seed if self.config.bootstrap else None
             pairs = Pairs(self.ensemble, data, both, seed)
             figures = self._passes(pairs, held, epochs or self.config.epochs)

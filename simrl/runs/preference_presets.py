@@ -109,7 +109,7 @@ def moba_style() -> PreferenceConfig:
             labels=600, first=100, per_round=100, segment=45, recording=1, rows=64, pool=2048
         ),
         relabel=RelabelConfig(mode="add", weight=0.3),
-        model=RewardModelConfig(hidden=(64, 64), output="linear"),
+        model=RewardModelConfig(hidden=(64, 64), output="linear", absorbing=False),
         fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=10, l2=0.01),
     )
 

@@ -354,3 +354,20 @@ def test_an_ensemble_on_a_gpu_learns_from_pairs_on_the_cpu():
     assert subject.fit(data, random_pairs(100, seed=2, ends=True))["reward/held_out_accuracy"] > 0.8
     reward = ensemble.reward(torch.randn(7, 3, device="cuda"), torch.zeros(7, 1, device="cuda"))
     assert reward.is_cuda and torch.isfinite(reward).all()
+
+
+def test_without_an_absorbing_state_an_end_is_average_play():
+    data = random_pairs(60, ends=True)
+    fitted = trainer(RewardModelConfig(hidden=(8,), absorbing=False), epochs=3)
+    before = fitted.ensemble.absorbing_raw.clone()
+    fitted.fit(data)
+    ensemble = fitted.ensemble
+    assert torch.equal(ensemble.absorbing_raw, before)
+    assert not ensemble.terminates and ensemble.absorbing_reward() == 0.0
+    both = SegmentBatch.cat([data.first, data.second])
+    rewards = ensemble.member_rewards(both.obs, both.action)
+    assert torch.allclose(ensemble.segment_returns(both), (rewards * both.mask).sum(-1))
+    # The mean over the steps that happened is zero, so playing on is worth no more than the end.
+    assert float(ensemble.reward(both.obs, both.action)[both.mask].mean()) == pytest.approx(
+        0, abs=1e-5
+    )
