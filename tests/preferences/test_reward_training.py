@@ -358,7 +358,7 @@ def test_an_ensemble_on_a_gpu_learns_from_pairs_on_the_cpu():
 
 def test_without_an_absorbing_state_an_end_is_average_play():
     data = random_pairs(60, ends=True)
-    fitted = trainer(RewardModelConfig(hidden=(8,), absorbing=False), epochs=3)
+    fitted = trainer(RewardTrainerConfig(epochs=3), absorbing=False)
     before = fitted.ensemble.absorbing_raw.clone()
     fitted.fit(data)
     ensemble = fitted.ensemble
