@@ -64,8 +64,14 @@ def write_reference(folder: Path) -> int:
 
 
 def public_modules(package: Path) -> Iterator[str]:
-    """Yield the dotted names of a package's modules, those that start with `_` left out."""
+    """Yield the dotted names of a package's modules.
+
+    Those that start with `_` are left out, and files in folders that are no packages: migrations
+    are run by Alembic alone, never imported.
+    """
     for path in sorted(package.rglob("*.py")):
+        if not (path.parent / "__init__.py").exists():
+            continue
         parts = path.relative_to(package.parent).with_suffix("").parts
         if parts[-1] == "__init__":
             parts = parts[:-1]
