@@ -232,5 +232,5 @@ def _print_help() -> None:
     for name, function in PRESETS.items():
         out.print(f"  [bold]{name:<14}[/] {(function.__doc__ or '').splitlines()[0]}")
     out.print("\nThe presets of rlhf:\n")
-    for name, function in RLHF_PRESETS.items():
-        out.print(f"  [bold]{name:<14}[/] {(function.__doc__ or '').splitlines()[0]}")
+    for name, start in RLHF_PRESETS.items():
+        out.print(f"  [bold]{name:<14}[/] {(start.__doc__ or '').splitlines()[0]}")

@@ -174,7 +174,7 @@ def test_bad_requests_are_named(library):
         asked = {"count": 2, "steps": 5, "seed": 0, "play_steps": 20} | changes
         record_clips(library, "cart-pole", {}, policies, **asked)
 
-    with pytest.raises(ValueError, match="count of at least 1"):
+    with pytest.raises(ValueError, match="count and a policy, at least 1 each"):
         record(count=0)
     with pytest.raises(ValueError, match="by either seconds or steps"):
         record(seconds=1.0)
