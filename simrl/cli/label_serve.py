@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import threading
 import webbrowser
 from collections.abc import Sequence
@@ -92,8 +93,8 @@ def serve(words: Sequence[str]) -> int:
     # A URL may hold a password, which does not belong on the screen.
     where = "URL" if args.db.startswith(URL_START) else args.db or folder
     console.print(
-        f"{progress.answered} answers, {progress.open} questions open; export them with "
-        f"simrl label export labels.jsonl --db {where}",
+        f"{_count(progress.answered, 'answer')}, {_count(progress.open, 'question')} open; "
+        f"export them with simrl label export labels.jsonl --db {where}",
         markup=False,
     )
     return 0
@@ -149,8 +150,14 @@ def _asked_first(store: LabelStore, library: ClipLibrary) -> list[str]:
     return [*(clip for clip in clips if clip in set(known)), *(c for c in known if c not in clips)]
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _say_where(store: LabelStore, args: ServeArguments, console: Console) -> None:
-    address = f"http://{args.host}:{args.port}/"
+    # A page for everybody is found under this machine's name; nobody can open 0.0.0.0.
+    host = socket.gethostname() if args.host in ("0.0.0.0", "::") else args.host
+    address = f"http://{host}:{args.port}/"
     alone = not store.users()
     who = "for one person at this machine" if alone else f"{len(store.users())} accounts"
     console.print(f"labelling page: {address} ({who}; Ctrl-C ends)", markup=False)

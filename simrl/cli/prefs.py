@@ -161,6 +161,8 @@ def _start(name: str, args: PrefsTrainArguments) -> PreferenceRun:
         queries = dataclasses.replace(queries, wait=args.wait)
     train_config = dataclasses.replace(train_config, env_options=options)
     config = dataclasses.replace(config, train=train_config, queries=queries)
+    if args.term and config.teacher == HUMAN:
+        raise ValueError("people judge by themselves; --term is for scripted teachers")
     if args.term:
         config = dataclasses.replace(config, terms=_weights(args.term))
     out = args.out or Path("runs") / stem

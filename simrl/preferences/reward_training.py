@@ -40,7 +40,7 @@ class RewardTrainerConfig:
     """Stop after so many passes without a better held-out likelihood, and go back to the best
     weights; 0 never does."""
     l2: float = 0.0
-    """Weight of the squared weights in the loss."""
+    """Adam's weight decay: half this times the squared parameters joins the loss."""
     label_noise: float = 0.1
     """Share of answers thought to be given at random; keeps single wrong answers from mattering."""
     bootstrap: bool = True

@@ -247,7 +247,7 @@ def test_from_clips_to_labels_and_back(simrl, clips, tmp_path):
         said, _ = child.communicate(timeout=60)
         assert child.returncode == 0, said
         assert "6 new questions of kind compare" in said
-        assert "1 answers, 5 questions open" in said
+        assert "1 answer, 5 questions open" in said
         assert "Traceback" not in said
     left = next(clip["id"] for clip in question["clips"] if clip["side"] == "left")
 
