@@ -49,6 +49,9 @@ class QueryConfig:
     """Questions of the first round, chosen at random."""
     per_round: int = 20
     """Questions of a later round, after each of which the reward model is fitted again."""
+    start: float = 0.0
+    """Share of the training run before the first question; nothing is learned until then.
+    Games that all start at once have nothing to tell apart in their first minutes."""
     until: float = 0.8
     """Share of the training run after which no more is asked."""
     schedule: Schedule = "hyperbolic"
@@ -90,6 +93,8 @@ class QueryConfig:
             )
         if not 0.0 < self.until <= 1.0:
             raise ValueError(f"until must be above 0 and at most 1, got {self.until}")
+        if not 0.0 <= self.start < self.until:
+            raise ValueError(f"start must be at least 0 and below until, got {self.start}")
         if not 0 <= self.wait <= self.labels:
             raise ValueError(
                 f"wait must be from 0 to the number of labels, {self.labels}, got {self.wait}"
@@ -111,7 +116,9 @@ class QueryConfig:
         The hyperbolic schedule asks at a rate of 1 / (1 + 9 x), ten times as fast at the start as
         at the end (x = 1).
         """
-        x = min(1.0, fraction / self.until)
+        if fraction < self.start:
+            return 0
+        x = min(1.0, (fraction - self.start) / (self.until - self.start))
         share = x if self.schedule == "constant" else math.log1p(9.0 * x) / math.log(10.0)
         first = min(self.first, self.labels)
         return first + round((self.labels - first) * share)
@@ -225,8 +232,8 @@ class PreferenceLoop:
         learn, held = self.data, None
         if self.config.held_out > 0:
             learn, held = self.data.split(self.config.held_out, self.seed)
-        if not len(learn):
-            return
+        if not bool((learn.label != 0.5).any()):
+            return  # ties alone tell nothing, and their noise would be scaled up to a reward
         self._figures = dict(self.trainer.fit(learn, held))
         self._unfitted = 0
 

@@ -99,6 +99,8 @@ def moba_style() -> PreferenceConfig:
             train,
             # A style is what an agent does itself, not what it does more of than its opponent.
             env_options={"zero_sum": False},
+            # Fewer games that come further: an update then is a longer stretch of play.
+            num_envs=64,
             # It is trained already: small steps that end at 0 keep what it can do.
             ppo=replace(train.ppo, learning_rate=5e-4, learning_rate_end=0.0),
             loop=LoopConfig(unroll=16, minutes=10.0),
@@ -106,9 +108,15 @@ def moba_style() -> PreferenceConfig:
         terms={"kill": 1.0, "hurt_hero": 0.5},
         # Six seconds a clip; few rounds, since a fit over tables of units takes a while.
         queries=QueryConfig(
-            labels=600, first=100, per_round=100, segment=45, recording=1, rows=64, pool=2048
+            labels=600,
+            first=100,
+            per_round=100,
+            start=0.1,
+            segment=45,
+            recording=1,
+            pool=4096,
         ),
-        relabel=RelabelConfig(mode="add", weight=0.3),
+        relabel=RelabelConfig(mode="add", weight=0.05),
         model=RewardModelConfig(hidden=(64, 64), output="linear", absorbing=False),
         fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=10, l2=0.01),
     )

@@ -66,6 +66,8 @@ def test_schedules_ask_first_and_end_with_all():
     assert [early.due(x) for x in (0.0, 0.25, 0.5)] == [12, 48, 60]
     few = dataclasses.replace(SMALL, labels=5)
     assert few.due(0.0) == few.due(1.0) == 5
+    late = QueryConfig(labels=60, first=12, start=0.2, until=0.6, schedule="constant")
+    assert [late.due(x) for x in (0.0, 0.19, 0.2, 0.4, 0.6)] == [0, 0, 12, 36, 60]
 
 
 def test_nothing_is_learned_before_the_first_answers():
@@ -82,6 +84,16 @@ def test_nothing_is_learned_before_the_first_answers():
         played.buffer.obs["policy"], played.buffer.action
     )
     assert torch.equal(played.buffer.reward, expected)
+
+
+def test_ties_alone_make_no_reward():
+    # Every segment of a cart-pole that stands pays the same: the teacher calls each pair a tie.
+    played = Played(dataclasses.replace(SMALL, segment=2), env="cart-pole")
+    figures = [played.update(steps=2) for _ in range(20)]
+    data = played.loop.data
+    decided = (data.label != 0.5).any()
+    assert played.loop.source.asked >= 12 and not decided
+    assert figures == [None] * 20 and played.loop.trainer.fits == 0
 
 
 def test_all_labels_are_asked_and_no_more():
