@@ -85,9 +85,20 @@ def half_cheetah() -> PreferenceConfig:
             loop=LoopConfig(unroll=128, steps=500_000),
             evaluation=EvalConfig(games=10, deterministic=True),
         ),
-        queries=QueryConfig(labels=500, first=50, per_round=25, segment=50, recording=1),
+        # Its gaits change all the time, so it is asked about to the end.
+        queries=QueryConfig(
+            labels=500,
+            first=50,
+            per_round=25,
+            segment=50,
+            recording=1,
+            schedule="constant",
+            until=0.9,
+        ),
+        # Less where the models disagree: it would learn gaits that only look good to the mean.
+        relabel=RelabelConfig(pessimism=1.0),
         model=RewardModelConfig(hidden=(128, 128)),
-        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=30),
+        fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=20, label_noise=0.0),
     )
 
 
