@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -274,7 +276,6 @@ def _make_file(path: Path) -> None:
 def _sqlite_settings(query_only: bool) -> Callable[[Any, object], None]:
     settings = (
         f"busy_timeout = {int(BUSY_SECONDS * 1000)}",
-        "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
         f"query_only = {'ON' if query_only else 'OFF'}",
@@ -283,8 +284,22 @@ def _sqlite_settings(query_only: bool) -> Callable[[Any, object], None]:
     def connect(connection: Any, record: object) -> None:
         for setting in settings:
             connection.execute(f"PRAGMA {setting}")
+        _write_ahead(connection)
 
     return connect
+
+
+def _write_ahead(connection: Any) -> None:
+    """Switch to the write-ahead log; where another connection is busy, SQLite does not wait."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _beginner(statement: str) -> Callable[[Connection], None]:
