@@ -384,6 +384,7 @@ def teach(learner, library, sessions, count):
     return np.concatenate([clip.action[:, 0, 0] for clip in clips])[-12:], page
 
 
+@pytest.mark.slow  # forty judgements in real time; test_tamer.py teaches it in no time
 def test_tamer_learns_from_the_page(library, sessions):
     class Learner(TamerLearner):
         def newest(self):
