@@ -27,7 +27,7 @@ STUDIES: dict[str, tuple[Study, dict[str, str], int]] = {
     "pendulum": (pendulum.study, pendulum.NOTES, 5),
     "cartpole": (cartpole.study, cartpole.NOTES, 5),
     "robot": (robot.study, robot.NOTES, 3),
-    "moba": (moba.study, moba.NOTES, 2),
+    "moba": (moba.study, moba.NOTES, 1),
 }
 """Each study with its notes and its number of seeds."""
 

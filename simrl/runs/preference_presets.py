@@ -9,7 +9,7 @@ from simrl.learn.loop import LoopConfig
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCriticConfig
 from simrl.preferences.collect_loop import QueryConfig
-from simrl.preferences.relabel import RelabelConfig
+from simrl.preferences.relabel import PREFERENCE, RelabelConfig
 from simrl.preferences.reward_model import RewardModelConfig
 from simrl.preferences.reward_training import RewardTrainerConfig
 from simrl.runs.config import EvalConfig, TrainConfig
@@ -113,7 +113,14 @@ def moba_style() -> PreferenceConfig:
             # Fewer games that come further: an update then is a longer stretch of play.
             num_envs=64,
             # It is trained already: small steps that end at 0 keep what it can do.
-            ppo=replace(train.ppo, learning_rate=5e-4, learning_rate_end=0.0),
+            # A style is judged by what is seen, so it looks few seconds ahead: with the game's own
+            # horizon it would outweigh the game.
+            ppo=replace(
+                train.ppo,
+                learning_rate=5e-4,
+                learning_rate_end=0.0,
+                group_gamma={PREFERENCE: 0.95},
+            ),
             loop=LoopConfig(unroll=16, minutes=10.0),
         ),
         terms={"kill": 1.0, "hurt_hero": 0.5},
@@ -127,7 +134,7 @@ def moba_style() -> PreferenceConfig:
             recording=1,
             pool=4096,
         ),
-        relabel=RelabelConfig(mode="add", weight=0.05),
+        relabel=RelabelConfig(mode="add", weight=0.3),
         model=RewardModelConfig(hidden=(64, 64), output="linear", absorbing=False),
         fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=10, l2=0.01),
     )

@@ -25,8 +25,8 @@ from simrl.runs.presets import moba_1v1
 from simrl.runs.training import Run, build_run, start_run
 
 OPPONENT = "lane-pusher"
-GAMES = 200
-BASE_STEPS, STYLE_STEPS = 4_000_000, 1_500_000
+GAMES = 400
+BASE_STEPS, STYLE_STEPS = 3_000_000, 1_200_000
 STYLES: Mapping[str, tuple[Mapping[str, float], str]] = {
     "aggressive": ({"kill": 1.0, "hurt_hero": 0.5}, "damage_to_heroes"),
     "farming": ({"last_hit": 1.0}, "last_hits"),
@@ -90,7 +90,8 @@ def taught(
     """Train on from `base` with a style's teacher, or without one, and measure the games."""
     config = style_config(style or next(iter(STYLES)), base, seed, steps)
     if style is None:
-        run = build_run(config.train)
+        ppo = replace(config.train.ppo, group_gamma={})  # there is no learned reward
+        run = build_run(replace(config.train, ppo=ppo))
         start_from(run.policy.net, str(base))
     else:
         run = build_preferences(config).run
