@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from simrl.preferences.clips import ClipLibrary
-from simrl.preferences.store import LabelStore, Lease, Progress
+from simrl.preferences.store import Answer, LabelStore, Lease, Progress
 from simrl.preferences.web.access import Access
 from simrl.preferences.web.calls import Calls
 from simrl.preferences.web.config import WebConfig
@@ -54,6 +55,8 @@ class Site:
         )
         self.leases: OrderedDict[tuple[int, int], Lease] = OrderedDict()
         self._progress: dict[int, dict[str, Any]] = {}
+        self._last_counted: dict[int, int] = {}
+        self._counting = threading.Lock()
         self._playing = 0
 
     @property
@@ -72,19 +75,26 @@ class Site:
         known = self._progress.get(annotator)
         if known is None or fresh or time.time() >= known["at"] + PROGRESS_SECONDS:
             found: Progress = self.store.progress(annotator)
+            # After counting: what comes meanwhile may be missed for a second, never doubled.
             known = {**asdict(found), "at": time.time()}
             self._progress[annotator] = known
         return known
 
-    def count_answer(self, annotator: int) -> dict[str, Any]:
-        """Return the progress after one more answer, without counting all others again."""
-        known = self._progress.get(annotator)
-        if known is not None:
-            self._progress[annotator] = {
-                **known,
-                "answered": known["answered"] + 1,
-                "open": max(0, known["open"] - 1),
-            }
+    def count_answer(self, annotator: int, answer: Answer) -> dict[str, Any]:
+        """Return the progress after an answer, without counting all others again.
+
+        An answer that came twice at once, or that the last count saw, is not counted again.
+        """
+        with self._counting:
+            known = self._progress.get(annotator)
+            last = self._last_counted.get(annotator)
+            if known is not None and answer.created > known["at"] and answer.id != last:
+                self._last_counted[annotator] = answer.id
+                self._progress[annotator] = {
+                    **known,
+                    "answered": known["answered"] + 1,
+                    "open": max(0, known["open"] - 1),
+                }
         return self.progress(annotator)
 
     @contextmanager

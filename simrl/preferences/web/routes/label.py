@@ -160,12 +160,10 @@ def _task(site: Site, user: int, lease: Lease) -> dict[str, Any]:
 def _answer(site: Site, user: int, body: _Answer) -> dict[str, Any]:
     lease, swapped = read_lease(body.lease)
     value = stored_value(body.value, swapped)
-    began = site.store.clock()
     stored = site.store.answer(user, lease, body.key, value, seconds=body.seconds)
-    new = stored.created >= began  # the same key again brings the first time's answer
     return {
         "answer": {"id": stored.id, "question": stored.question, "created": stored.created},
-        "progress": site.count_answer(user) if new else site.progress(user),
+        "progress": site.count_answer(user, stored),
     }
 
 

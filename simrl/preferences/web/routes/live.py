@@ -169,12 +169,12 @@ async def _store(
 ) -> None:
     user = session.user.id
     try:
-        await site.calls(site.store.answer, user, held.id, key, value, seconds=seconds)
+        stored = await site.calls(site.store.answer, user, held.id, key, value, seconds=seconds)
     except ValueError as error:
         await site.access.audit_refusal(socket, 409, str(error))
         await _close(socket, str(error)[:120])
         return
-    progress = await site.calls(site.count_answer, user)
+    progress = await site.calls(site.count_answer, user, stored)
     await socket.send_text(json.dumps({"type": "stored", "progress": progress}))
 
 
