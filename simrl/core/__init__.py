@@ -1,7 +1,13 @@
 """The contracts that every part of simrl shares; this package imports nothing else of ours."""
 
 from simrl.core.actions import ActionSpec, ContinuousActions, DiscreteActions, Head
-from simrl.core.dynamics import Dynamics, RolloutDynamics, unroll
+from simrl.core.dynamics import (
+    Dynamics,
+    ObservedDynamics,
+    RolloutDynamics,
+    TurnDynamics,
+    unroll,
+)
 from simrl.core.env import VecEnv
 from simrl.core.policy import Policy, PolicyOutput
 from simrl.core.replay import Replay, load_replay
@@ -18,6 +24,7 @@ __all__ = [
     "EnvSpec",
     "Head",
     "Layout",
+    "ObservedDynamics",
     "Obs",
     "Policy",
     "PolicyOutput",
@@ -25,6 +32,7 @@ __all__ = [
     "Replay",
     "RolloutDynamics",
     "TimeStep",
+    "TurnDynamics",
     "VecEnv",
     "load_replay",
     "unroll",

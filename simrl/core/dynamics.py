@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from simrl.core.timestep import Obs
+
+if TYPE_CHECKING:  # it imports numba, which not everybody needs
+    from simrl.core.turn_rules import TurnRules
 
 
 @runtime_checkable
@@ -31,6 +36,27 @@ class RolloutDynamics(Dynamics, Protocol):
 
         state: `[B, S]`.  actions: joint actions `[B, H, A, heads or size]`.
         """
+        ...
+
+
+@runtime_checkable
+class ObservedDynamics(Dynamics, Protocol):
+    """A `Dynamics` that tells what agents see in a state, so that policies can act inside it."""
+
+    def observe(self, state: Tensor) -> Obs:
+        """Return each observation group `[B, A, ...]` of states `[B, S]`, with the action masks."""
+        ...
+
+
+@runtime_checkable
+class TurnDynamics(ObservedDynamics, Protocol):
+    """A game in which one agent moves at a time while the others may only wait."""
+
+    turn_rules: TurnRules | None
+    """The same rules as compiled functions, if there are any."""
+
+    def mover(self, state: Tensor) -> Tensor:
+        """Return the agent whose turn it is, int64 `[B]`; any agent where the game is over."""
         ...
 
 
