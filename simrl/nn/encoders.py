@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from simrl.nn.layers import activation, linear, mlp
 from simrl.nn.pool_kernels import linear_max, linear_max_backward
 
 Pooling = Literal["max", "max-mean", "attention"]
+MapKind = Literal["conv", "flat"]
 
 CHUNK = 256
 """Samples whose row features are held at a time while pooling, so that they stay in the cache."""
@@ -31,7 +32,11 @@ class EncoderConfig:
     pooling: Pooling = "max"
     """How the rows of a table become one vector: "max", "max-mean" or "attention"."""
     map_channels: tuple[int, ...] = (16, 16)
-    """Channels of the 3x3 convolutions (each with stride 2) over a map; () leaves maps out."""
+    """Channels of the 3x3 convolutions over a map; () leaves maps out."""
+    map_stride: int = 2
+    """Stride of each of these convolutions; 1 keeps every cell of a small board."""
+    maps: MapKind = "conv"
+    """How maps are encoded: "conv" by these convolutions; "flat" hands the numbers to the trunk."""
     vector_widths: tuple[int, ...] = ()
     """Widths of an MLP over all vector blocks together; () hands them to the trunk as they are."""
 
@@ -40,7 +45,7 @@ class ObsEncoder(nn.Module):
     """Encode `[R, size]` into features `[R, width]`; tables may also give a feature for each row.
 
     All vector blocks go through together; each table through its own per-row layers and a masked
-    pooling; each map through a small convolution.
+    pooling; each map through a small convolution, or straight to the trunk.
     """
 
     def __init__(
@@ -61,6 +66,10 @@ class ObsEncoder(nn.Module):
         for name in row_features:
             if layout.block(name).kind != "table":
                 raise ValueError(f"block {name!r} is not a table; its rows cannot be attended to")
+        if config.maps not in get_args(MapKind):
+            raise ValueError(
+                f"unknown maps {config.maps!r}; the kinds are {', '.join(get_args(MapKind))}"
+            )
         self.layout = layout
         self.vectors = [block.name for block in layout.blocks if block.kind == "vector"]
         self.row_features = row_features
@@ -70,17 +79,24 @@ class ObsEncoder(nn.Module):
         self.width = config.vector_widths[-1] if config.vector_widths else vector_size
         self.tables = nn.ModuleDict()
         self.maps = nn.ModuleDict()
+        self.flat: list[str] = []
         for block in layout.blocks:
             if block.kind == "table":
                 table = TableEncoder(block, config, activation_name)
                 self.tables[block.name] = table
                 if pool_rows or block.name not in row_features:
                     self.width += table.width
+            elif block.kind == "map" and config.maps == "flat":
+                self.flat.append(block.name)
+                self.width += block.size
             elif block.kind == "map" and config.map_channels:
-                map_encoder = MapEncoder(block, config.map_channels, activation_name)
+                map_encoder = MapEncoder(
+                    block, config.map_channels, activation_name, config.map_stride
+                )
                 self.maps[block.name] = map_encoder
                 self.width += map_encoder.width
-        self.identity = len(self.vectors) == len(layout.blocks) and not config.vector_widths
+        as_they_are = len(self.vectors) + len(self.flat)
+        self.identity = as_they_are == len(layout.blocks) and not config.vector_widths
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return features `[R, width]` and the row features `[R, rows, table_width]` asked for."""
@@ -98,6 +114,7 @@ class ObsEncoder(nn.Module):
             rows[name] = table.rows(blocks[name])
             if self.pool_rows:
                 parts.append(table.pool(rows[name], blocks[name]))
+        parts += [blocks[name].flatten(1) for name in self.flat]
         parts += [encoder(blocks[name]) for name, encoder in self.maps.items()]
         return torch.cat(parts, -1), rows
 
@@ -171,19 +188,23 @@ class TableEncoder(nn.Module):
 
 
 class MapEncoder(nn.Module):
-    """Encode a map `(channels, height, width)` by 3x3 convolutions of stride 2, flattened."""
+    """Encode a map `(channels, height, width)` by 3x3 convolutions, flattened."""
 
-    def __init__(self, block: Block, channels: tuple[int, ...], activation_name: str) -> None:
-        """Build one convolution for each entry of `channels`."""
+    def __init__(
+        self, block: Block, channels: tuple[int, ...], activation_name: str, stride: int = 2
+    ) -> None:
+        """Build one convolution for each entry of `channels`; ValueError unless `stride` >= 1."""
         super().__init__()
+        if stride < 1:
+            raise ValueError(f"map_stride must be at least 1, got {stride}")
         layers: list[nn.Module] = []
         inputs, height, width = block.shape
         for outputs in channels:
-            layer = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+            layer = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
             nn.init.orthogonal_(layer.weight, math.sqrt(2))
             nn.init.zeros_(layer.bias if layer.bias is not None else torch.zeros(0))
             layers += [layer, activation(activation_name)]
-            inputs, height, width = outputs, (height + 1) // 2, (width + 1) // 2
+            inputs, height, width = outputs, -(-height // stride), -(-width // stride)
         self.layers = nn.Sequential(*layers)
         self.width = inputs * height * width
 

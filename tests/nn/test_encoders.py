@@ -77,6 +77,45 @@ def test_layout_blocks_reach_the_features():
         assert moved.tolist() == [False, True, False]
 
 
+def test_flat_maps_go_to_the_trunk_as_they_are():
+    board = Layout(
+        tuple(block for block in LAYOUT.blocks if block.kind in ("map", "vector")),
+    )
+    x = torch.randn(3, board.size)
+    flat = ObsEncoder(board, EncoderConfig(maps="flat"), "relu")
+    assert flat.identity
+    assert torch.equal(flat(x)[0], x)
+    # With a table beside it, the map's numbers follow the vectors and the pooled rows.
+    mixed = ObsEncoder(LAYOUT, EncoderConfig(table_width=8, maps="flat"), "relu")
+    x = torch.randn(3, LAYOUT.size)
+    size = next(block.size for block in LAYOUT.blocks if block.kind == "map")
+    features, _ = mixed(x)
+    assert not mixed.identity
+    assert features.shape[1] == mixed.width == 7 + 8 + size
+    name = next(block.name for block in LAYOUT.blocks if block.kind == "map")
+    assert torch.equal(features[:, 15:], x[:, LAYOUT.slices[name]])
+
+
+def test_a_stride_of_one_keeps_every_cell():
+    block = next(block for block in LAYOUT.blocks if block.kind == "map")
+    _, height, width = block.shape
+    encoder = ObsEncoder(Layout((block,)), EncoderConfig(map_channels=(4, 4), map_stride=1), "relu")
+    assert encoder.width == 4 * height * width
+    assert encoder(torch.randn(2, block.size))[0].shape == (2, 4 * height * width)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (EncoderConfig(maps="round"), "unknown maps 'round'; the kinds are conv, flat"),
+        (EncoderConfig(map_stride=0), "map_stride must be at least 1, got 0"),
+    ],
+)
+def test_map_settings_that_are_wrong(config, message):
+    with pytest.raises(ValueError, match=message):
+        ObsEncoder(LAYOUT, config, "relu")
+
+
 def test_row_features_of_what_is_no_table():
     with pytest.raises(ValueError, match="'own' is not a table"):
         ObsEncoder(LAYOUT, EncoderConfig(), "relu", ("own",))
