@@ -5,6 +5,7 @@
 Between the two, a learned reward may take the place of the environment's (`Relabel`).
 
 Whatever else happens (a league that freezes opponents, evaluation games, a display) is a hook.
+`Loop` counts, logs and saves whatever one turn does; `TrainingLoop` is that of a batch learner.
 """
 
 from __future__ import annotations
@@ -96,40 +97,37 @@ class Stateful(Protocol):
         ...
 
 
-class TrainingLoop:
-    """Own the order of one update after another, and the run's counters."""
+class Loop:
+    """Own the order of one turn after another, and the run's counters; `turn` says what one does.
+
+    A subclass overrides `turn`.
+    """
 
     def __init__(
         self,
-        engine: RolloutEngine,
-        learner: PPOLearner,
         config: LoopConfig,
+        parts: Mapping[str, Stateful],
         *,
-        parts: Mapping[str, Stateful] | None = None,
         hooks: Sequence[Hook] = (),
         writer: MetricsWriter | None = None,
         checkpoints: Checkpoints | None = None,
-        relabel: Relabel | None = None,
     ) -> None:
-        self.engine = engine
-        self.learner = learner
+        """Save and restore `parts` in their order."""
         self.config = config
-        self.parts: dict[str, Stateful] = {
-            "learner": learner,
-            **(parts or {}),
-            # Last: restoring seats needs the league's policies to be there.
-            "engine": engine,
-        }
+        self.parts: dict[str, Stateful] = dict(parts)
         self.hooks = list(hooks)
         self.writer = writer
         self.checkpoints = checkpoints
-        self.relabel = relabel
         self.progress = Progress()
         self.ended = False
         """Whether something, such as a hook, has asked to end the run after this update."""
         self.stop: Callable[[], bool] = lambda: False
         """Whether the run is to end after this update; a hook that waits looks at it."""
         self._saved_seconds = 0.0
+
+    def turn(self) -> tuple[int, dict[str, float]]:
+        """Play and learn once; return the agent-steps that were played, and figures to log."""
+        raise NotImplementedError
 
     @property
     def fraction_done(self) -> float:
@@ -151,34 +149,19 @@ class TrainingLoop:
         return self.progress
 
     def update(self) -> dict[str, float]:
-        """Collect one batch, learn from it, log, and save if it is time."""
+        """Do one turn, count it, log, and save if it is time."""
         started = time.perf_counter()
-        before = self.engine.timing.env_s, self.engine.timing.act_s
-        buffer = self.engine.collect(self.config.unroll)
-        collected = time.perf_counter()
-        relabelled = {} if self.relabel is None else self.relabel(buffer)
-        rewarded = time.perf_counter()
-        metrics: dict[str, float] = {}
-        if relabelled is not None:
-            metrics |= relabelled
-            metrics |= self.learner.update(buffer, self.fraction_done)
-        learned = time.perf_counter()
-        num_steps = buffer.num_steps
+        num_steps, metrics = self.turn()
+        total = time.perf_counter() - started
         self.progress.updates += 1
         self.progress.steps += num_steps
-        self.progress.seconds += learned - started
-        total = learned - started
+        self.progress.seconds += total
         metrics |= {
             "time/steps_per_s": num_steps / total,
-            "time/env_share": (self.engine.timing.env_s - before[0]) / total,
-            "time/act_share": (self.engine.timing.act_s - before[1]) / total,
-            "time/learn_share": (learned - rewarded) / total,
             "time/minutes": self.progress.seconds / 60.0,
             "time/updates": self.progress.updates,
             "time/fraction_done": self.fraction_done,
         }
-        if self.relabel is not None:
-            metrics["time/relabel_share"] = (rewarded - collected) / total
         for hook in self.hooks:
             metrics |= hook.after_update(self.progress, metrics)
         if self.writer is not None:
@@ -222,3 +205,49 @@ class TrainingLoop:
         if self.config.checkpoint_updates is not None:
             return self.progress.updates % self.config.checkpoint_updates == 0
         return self.progress.seconds - self._saved_seconds > 60.0 * self.config.checkpoint_minutes
+
+
+class TrainingLoop(Loop):
+    """Collect a batch from the engine and let a learner have it, turn after turn."""
+
+    def __init__(
+        self,
+        engine: RolloutEngine,
+        learner: PPOLearner,
+        config: LoopConfig,
+        *,
+        parts: Mapping[str, Stateful] | None = None,
+        hooks: Sequence[Hook] = (),
+        writer: MetricsWriter | None = None,
+        checkpoints: Checkpoints | None = None,
+        relabel: Relabel | None = None,
+    ) -> None:
+        # The engine last: restoring seats needs the league's policies to be there.
+        every = {"learner": learner, **(parts or {}), "engine": engine}
+        super().__init__(config, every, hooks=hooks, writer=writer, checkpoints=checkpoints)
+        self.engine = engine
+        self.learner = learner
+        self.relabel = relabel
+
+    def turn(self) -> tuple[int, dict[str, float]]:
+        """Collect one batch, have its rewards changed if so wished, and learn from it."""
+        started = time.perf_counter()
+        before = self.engine.timing.env_s, self.engine.timing.act_s
+        buffer = self.engine.collect(self.config.unroll)
+        collected = time.perf_counter()
+        relabelled = {} if self.relabel is None else self.relabel(buffer)
+        rewarded = time.perf_counter()
+        metrics: dict[str, float] = {}
+        if relabelled is not None:
+            metrics |= relabelled
+            metrics |= self.learner.update(buffer, self.fraction_done)
+        learned = time.perf_counter()
+        total = learned - started
+        metrics |= {
+            "time/env_share": (self.engine.timing.env_s - before[0]) / total,
+            "time/act_share": (self.engine.timing.act_s - before[1]) / total,
+            "time/learn_share": (learned - rewarded) / total,
+        }
+        if self.relabel is not None:
+            metrics["time/relabel_share"] = (rewarded - collected) / total
+        return buffer.num_steps, metrics
