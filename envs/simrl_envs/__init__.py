@@ -4,4 +4,5 @@ from pathlib import Path
 
 from simrl.core.kernel_cache import drop_stale
 
-drop_stale(Path(__file__).parent)
+for _family in ("moba", "robot", "toy", "vehicle"):  # none calls a kernel of another
+    drop_stale(Path(__file__).parent / _family)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from simrl.core.checks import check_dynamics, check_env, check_policy, random_action
+from simrl.core.checks import (
+    check_dynamics,
+    check_env,
+    check_policy,
+    check_turn_rules,
+    random_action,
+)
+from simrl.core.dynamics import TurnDynamics
 from simrl.core.plugins import env_names, env_plugin, make_config, make_env, make_scripted
 from simrl.core.replay import Replay
 from simrl.core.spec import EnvSpec
@@ -60,6 +67,15 @@ def test_scripted_policy_keeps_its_contract(name, policy):
 def test_dynamics_agree_with_the_environment(name):
     config = make_config(env_plugin(name).config, SHORT.get(name, {}), name)
     check_dynamics(env_plugin(name).dynamics(config), _make(name, 4))
+
+
+@pytest.mark.parametrize("name", WITH_DYNAMICS)
+def test_compiled_rules_agree_with_dynamics_and_environment(name):
+    config = make_config(env_plugin(name).config, SHORT.get(name, {}), name)
+    dynamics = env_plugin(name).dynamics(config)
+    if not isinstance(dynamics, TurnDynamics) or dynamics.turn_rules is None:
+        pytest.skip("no compiled rules")
+    check_turn_rules(dynamics, _make(name, 4), num_steps=STEPS)
 
 
 @pytest.mark.parametrize("name", WITH_FRAMES)

@@ -6,6 +6,7 @@ from simrl_envs.toy.base import toy_plugin
 from simrl_envs.toy.controls import AxisControls, PushControls, board_controls
 from simrl_envs.toy.rules import connect_four as _connect_four
 from simrl_envs.toy.rules import tic_tac_toe as _tic_tac_toe
+from simrl_envs.toy.rules.boards import BoardDynamics
 from simrl_envs.toy.rules.cart_pole import CartPoleConfig, CartPoleEnv, CartPoleRules, make_balance
 from simrl_envs.toy.rules.counting import CountingConfig, CountingRules
 from simrl_envs.toy.rules.double_integrator import (
@@ -50,6 +51,7 @@ tic_tac_toe = toy_plugin(
     "three in a row, two agents in turn",
     _tic_tac_toe.TicTacToeConfig,
     _tic_tac_toe.TicTacToeRules,
+    dynamics=BoardDynamics,
     policies={"tactical": _tic_tac_toe.make_tactical},
     controls=board_controls(_tic_tac_toe.TicTacToeRules),
 )
@@ -57,6 +59,7 @@ connect_four = toy_plugin(
     "four in a row with falling stones, two agents in turn",
     _connect_four.ConnectFourConfig,
     _connect_four.ConnectFourRules,
+    dynamics=BoardDynamics,
     policies={"tactical": _connect_four.make_tactical},
     controls=board_controls(_connect_four.ConnectFourRules),
 )

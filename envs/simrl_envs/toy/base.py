@@ -230,7 +230,7 @@ class ToyDynamics:
         Actions must be legal; floats beyond their bounds are clipped.  A state that has ended stays
         as it is, pays 0 and has discount 0.
         """
-        before = state.contiguous().numpy()
+        before = self._checked(state)
         games = before.copy().view(self.rules.record).reshape(len(before))
         ended = games["ended"] != 0
         actions = self.rules.spec.actions
@@ -247,6 +247,29 @@ class ToyDynamics:
         discount = (~(ended | move.terminated)).astype(np.float32)
         return torch.from_numpy(after), torch.from_numpy(reward), torch.from_numpy(discount)
 
+    def observe(self, state: Tensor) -> Obs:
+        """Return what the agents see in `state` `[B, S]`, and "state" itself.
+
+        Each group is `[B, A, ...]`, as the environment gives it.
+        """
+        games = self._checked(state).view(self.rules.record).reshape(len(state))
+        seen: dict[str, Tensor] = {"state": state}
+        for name, value in self.rules.observe(games).items():
+            shown = _buffer(value)
+            shown[:] = value
+            seen[name] = torch.from_numpy(shown)
+        return seen
+
+    def _checked(self, state: Tensor) -> np.ndarray:
+        """Return the states as an array, or say what does not fit."""
+        spec = self.rules.spec
+        if state.dtype != torch.uint8 or state.ndim != 2 or state.shape[1] != spec.state_size:
+            raise ValueError(
+                f"{spec.id}: expected uint8 states [B, {spec.state_size}], "
+                f"got {state.dtype} {tuple(state.shape)}"
+            )
+        return state.contiguous().numpy()
+
 
 def toy_plugin(
     summary: str,
@@ -254,26 +277,30 @@ def toy_plugin(
     rules: Callable[[Any], Rules],
     *,
     env: Callable[[Any, int], ToyEnv] = ToyEnv,
+    dynamics: Callable[[Any], ToyDynamics] = ToyDynamics,
     policies: dict[str, Callable[[Any], Policy]] | None = None,
     controls: Callable[[Any], Controls] | None = None,
 ) -> EnvPlugin:
-    """Register a toy: `rules(config)` builds its rules, `env(rules, num_envs)` its environment."""
+    """Register a toy: `rules(config)` builds its rules.
+
+    `env(rules, num_envs)` builds its environment and `dynamics(rules)` its model for planners.
+    """
 
     def frames(replay: Replay) -> Iterator[np.ndarray]:
         """Draw the start and what each action led to; the dynamics do not reset at the end."""
         game = rules(config(**replay.config))
-        dynamics = ToyDynamics(game)
+        model = ToyDynamics(game)
         state = torch.frombuffer(bytearray(replay.snapshot), dtype=torch.uint8)[None]
         yield game.draw(state.numpy().view(game.record)[0, 0])
         for action in replay.actions:
-            state = dynamics.step(state, torch.from_numpy(action)[None])[0]
+            state = model.step(state, torch.from_numpy(action)[None])[0]
             yield game.draw(state.numpy().view(game.record)[0, 0])
 
     return EnvPlugin(
         summary=summary,
         config=config,
         make=lambda options, num_envs: env(rules(options), num_envs),
-        dynamics=lambda options: ToyDynamics(rules(options)),
+        dynamics=lambda options: dynamics(rules(options)),
         policies=policies or {},
         frames=frames,
         controls=controls,

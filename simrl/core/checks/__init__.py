@@ -9,12 +9,14 @@ from simrl.core.checks.env import check_env
 from simrl.core.checks.failed import CheckFailed
 from simrl.core.checks.policy import check_policy
 from simrl.core.checks.sample import random_action, seat_rows
+from simrl.core.checks.turn_rules import check_turn_rules
 
 __all__ = [
     "CheckFailed",
     "check_dynamics",
     "check_env",
     "check_policy",
+    "check_turn_rules",
     "random_action",
     "seat_rows",
 ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,8 +19,11 @@ from simrl.core.actions import DiscreteActions, Head
 from simrl.core.policy import PolicyOutput
 from simrl.core.spec import Block, Column, EnvSpec, Layout, vector
 from simrl.core.timestep import Obs, PolicyState
-from simrl_envs.toy.base import Move, record
+from simrl_envs.toy.base import Move, ToyDynamics, record
 from simrl_envs.toy.draw import draw_board
+
+if TYPE_CHECKING:
+    from simrl.core.turn_rules import TurnRules
 
 Landing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Find the cell `[B]` in which a stone of choice `[B]` comes to lie on `taken` `[B, cells]`."""
@@ -122,6 +127,27 @@ class BoardRules:
         """Return `[B, 2]`: 1 won, -1 lost, 0 otherwise."""
         first = np.array([0.0, 1.0, -1.0], np.float32)[games["winner"]]
         return np.stack([first, -first], axis=-1)
+
+
+class BoardDynamics(ToyDynamics):
+    """Step boards as a pure function; compiled rules for planners are made when asked for."""
+
+    rules: BoardRules
+
+    def __init__(self, rules: BoardRules) -> None:
+        super().__init__(rules)
+
+    @cached_property
+    def turn_rules(self) -> TurnRules:
+        """The same rules as compiled functions."""
+        from simrl_envs.toy.compiled.boards import compile_board
+
+        return compile_board(self.rules.board, self.rules.record)
+
+    def mover(self, state: Tensor) -> Tensor:
+        """Return the agent whose turn it is, int64 `[B]`."""
+        games = self._checked(state).view(self.rules.record).reshape(len(state))
+        return torch.from_numpy(games["steps"].astype(np.int64) % 2)
 
 
 class TacticalPolicy:
