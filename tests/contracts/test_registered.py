@@ -66,16 +66,10 @@ def test_scripted_policy_keeps_its_contract(name, policy):
 @pytest.mark.parametrize("name", WITH_DYNAMICS)
 def test_dynamics_agree_with_the_environment(name):
     config = make_config(env_plugin(name).config, SHORT.get(name, {}), name)
-    check_dynamics(env_plugin(name).dynamics(config), _make(name, 4))
-
-
-@pytest.mark.parametrize("name", WITH_DYNAMICS)
-def test_compiled_rules_agree_with_dynamics_and_environment(name):
-    config = make_config(env_plugin(name).config, SHORT.get(name, {}), name)
     dynamics = env_plugin(name).dynamics(config)
-    if not isinstance(dynamics, TurnDynamics) or dynamics.turn_rules is None:
-        pytest.skip("no compiled rules")
-    check_turn_rules(dynamics, _make(name, 4), num_steps=STEPS)
+    check_dynamics(dynamics, _make(name, 4))
+    if isinstance(dynamics, TurnDynamics) and dynamics.turn_rules is not None:
+        check_turn_rules(dynamics, _make(name, 4), num_steps=STEPS)
 
 
 @pytest.mark.parametrize("name", WITH_FRAMES)

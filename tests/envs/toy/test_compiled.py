@@ -113,7 +113,7 @@ def test_states_that_do_not_fit_are_refused():
     ):
         with pytest.raises(ValueError, match=r"tic-tac-toe: expected uint8 states \[B, 26\], got"):
             call(torch.zeros(1, 99, dtype=torch.uint8))
-    with pytest.raises(ValueError, match=r"got torch.float32 \(1, 25\)"):
+    with pytest.raises(ValueError, match=r"got torch.float32 \(1, 26\)"):
         dynamics.observe(torch.zeros(1, 26))
 
 
