@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 from preference_studies.runs import Outcome, learned
 
@@ -11,9 +12,9 @@ from simrl.runs.preference_presets import cart_pole
 NOTES = {"cartpole_return": "200 oracle labels, median of the seeds; of 500; bar: at least 400"}
 
 
-def study(seeds: int) -> tuple[dict[str, float], dict[str, list[Outcome]]]:
+def study(seeds: Sequence[int]) -> tuple[dict[str, float], dict[str, list[Outcome]]]:
     """Train on the learned reward; return the figures and every run."""
-    runs = [learned(cart_pole(), seed) for seed in range(seeds)]
+    runs = [learned(cart_pole(), seed) for seed in seeds]
     finals = [run.final for run in runs]
     figures = {
         "cartpole_return": statistics.median(finals),

@@ -8,7 +8,7 @@ last hits.  What the games against the lane pusher show is compared with the con
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,11 +42,11 @@ NOTES = {
 }
 
 
-def study(seeds: int) -> tuple[dict[str, float], dict[str, list[Outcome]]]:
+def study(seeds: Sequence[int]) -> tuple[dict[str, float], dict[str, list[Outcome]]]:
     """Train base, control and both styles for each seed; return figures and runs."""
     runs: dict[str, list[Outcome]] = {"control": [], **{style: [] for style in STYLES}}
     with tempfile.TemporaryDirectory() as folder:
-        for seed in range(seeds):
+        for seed in seeds:
             base = train_base(Path(folder) / str(seed), seed)
             runs["control"].append(taught(None, base, seed))
             for style in STYLES:

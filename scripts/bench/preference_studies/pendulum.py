@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 from preference_studies.runs import Outcome, learned, true
 
@@ -15,11 +16,11 @@ NOTES = {
 }
 
 
-def study(seeds: int) -> tuple[dict[str, float], dict[str, list[Outcome]]]:
+def study(seeds: Sequence[int]) -> tuple[dict[str, float], dict[str, list[Outcome]]]:
     """Train on both rewards; return the figures and every run."""
     runs = {
-        "learned": [learned(pendulum(), seed) for seed in range(seeds)],
-        "true": [true(pendulum(), seed) for seed in range(seeds)],
+        "learned": [learned(pendulum(), seed) for seed in seeds],
+        "true": [true(pendulum(), seed) for seed in seeds],
     }
     finals = [run.final for run in runs["learned"]]
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 
 from preference_studies.runs import Outcome, learned, true
@@ -17,12 +18,12 @@ NOTES = {
 }
 
 
-def study(seeds: int) -> tuple[dict[str, float], dict[str, list[Outcome]]]:
+def study(seeds: Sequence[int]) -> tuple[dict[str, float], dict[str, list[Outcome]]]:
     """Train on the true reward and on both numbers of labels; return figures and runs."""
     runs = {
-        "true": [true(half_cheetah(), seed) for seed in range(seeds)],
-        "500 labels": [learned(half_cheetah(), seed) for seed in range(seeds)],
-        "50 labels": [learned(few_labels(), seed) for seed in range(seeds)],
+        "true": [true(half_cheetah(), seed) for seed in seeds],
+        "500 labels": [learned(half_cheetah(), seed) for seed in seeds],
+        "50 labels": [learned(few_labels(), seed) for seed in seeds],
     }
     mean = {name: statistics.mean(run.final for run in some) for name, some in runs.items()}
     return {
