@@ -67,7 +67,7 @@ class Symmetry:
     obs: Mapping[str, Tensor]
     """Order of the columns of observation groups, int64 `[D]` each; other groups stay."""
     slots: Tensor
-    """Order of the policy's slots, int64 `[K]`."""
+    """Order of the policy's slots, int64 `[K]`; it may go on with values that stay in place."""
 
 
 class SearchLearner:
@@ -202,5 +202,6 @@ class SearchLearner:
 def _reordered(x: Tensor, orders: Sequence[Tensor | None], pick: Tensor) -> Tensor:
     """Put the columns of each row of `x` `[R, D]` in the order that `pick` `[R]` names; 0 stays."""
     stay = torch.arange(x.shape[1])
-    table = torch.stack([stay, *(stay if order is None else order for order in orders)])
+    given = (stay if order is None else order[: x.shape[1]] for order in orders)
+    table = torch.stack([stay, *given])
     return x.gather(1, table[pick])
