@@ -77,12 +77,19 @@ class MaskedHeads:
 
         Raises ValueError naming row and head where a head that counts has no legal value.
         """
-        logits = self.logits.detach()
-        shape = (logits.shape[0], self.actions.num_heads)
+        shape = (self.logits.shape[0], self.actions.num_heads)
         if deterministic:
-            uniform = torch.zeros(shape, device=logits.device)
+            uniform = torch.zeros(shape, device=self.logits.device)
         else:
-            uniform = torch.rand(shape, generator=generator, device=logits.device)
+            uniform = torch.rand(shape, generator=generator, device=self.logits.device)
+        return self.draw(uniform, deterministic=deterministic)
+
+    def draw(self, uniform: Tensor, *, deterministic: bool = False) -> tuple[Tensor, Tensor]:
+        """Return what `sample` does where its random numbers are `uniform` `[R, H]` from [0, 1).
+
+        Rows that are handed the same numbers draw alike: common random numbers for comparisons.
+        """
+        logits = self.logits.detach()
         if logits.is_cpu and logits.dtype == torch.float32:
             return self._sample_kernel(logits, uniform, deterministic)
         return self._sample_torch(logits, uniform, deterministic)
