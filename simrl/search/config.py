@@ -22,7 +22,7 @@ class PuctConfig:
     dirichlet_alpha: float = 0.3
     """Concentration of the Dirichlet noise."""
     temperature: float = 1.0
-    """The played slot is drawn in proportion to visits ** (1 / temperature); 0: the most visited."""
+    """The slot is drawn in proportion to visits ** (1 / temperature); 0: the most visited one."""
     value_low: float = 0.0
     """Value that counts as 0; with `value_low` = `value_high` the range is that of each node."""
     value_high: float = 0.0

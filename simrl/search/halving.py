@@ -17,7 +17,6 @@ def visits_to_look_for(considered: int, simulations: int) -> np.ndarray:
     """
     rows = [_schedule(m, simulations) for m in range(considered + 1)]
     table = np.array(rows, np.int32)
-    table.flags.writeable = False
     return table
 
 

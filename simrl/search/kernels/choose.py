@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from simrl.search.kernels.layout import (
+    ENDED,
     GUMBEL,
     LOGIT,
     NODE_PENDING,
@@ -84,9 +85,9 @@ def _look_through(
             child = tree.child[row, node, slot]
             if may_open <= 0:
                 logit = NEVER
-            elif rule.solve and child >= 0 and tree.ints[row, child, STATUS] == PROVEN:
-                if q <= -rule.best_value:
-                    logit = NEVER
+            elif rule.solve and child >= 0 and q <= -rule.best_value:
+                lost = tree.ints[row, child, STATUS] in (ENDED, PROVEN)
+                logit = NEVER if lost else logit
             may_open -= 1
         scratch[0, slot], scratch[1, slot], scratch[2, slot] = visits + pending, q, logit
 

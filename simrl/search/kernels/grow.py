@@ -198,7 +198,7 @@ def _prove(tree: TreeArrays, rule: RuleNumbers, row: int, node: int) -> bool:
         if edges[LOGIT, slot] > NEVER:
             child = tree.child[row, node, slot]
             status = OPEN if child < 0 else tree.ints[row, child, STATUS]
-            if status == ENDED or status == PROVEN:
+            if status in (ENDED, PROVEN):
                 best = max(best, edges[Q, slot])
             else:
                 all_proven = False

@@ -67,7 +67,7 @@ def _solved(tree: TreeArrays, rule: RuleNumbers, row: int, logits: np.ndarray) -
         if logits[slot] > NEVER:
             child = tree.child[row, 0, slot]
             status = OPEN if child < 0 else tree.ints[row, child, STATUS]
-            if status == ENDED or status == PROVEN:
+            if status in (ENDED, PROVEN):
                 if proven and edges[Q, slot] > best_q:
                     best, best_q = slot, edges[Q, slot]
                 if not proven and edges[Q, slot] <= -rule.best_value:
