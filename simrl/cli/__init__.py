@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 COMMANDS = {
     "list": "environments, their policies and heroes, controllers and presets",
     "train": "train an agent from a preset, or resume a run",
+    "expert": "train by expert iteration: a network guides searches and learns from them",
     "prefs": "train on a reward that is learned from people's or scripted comparisons",
     "label": "record clips of play and let people judge them on a web page",
     "evaluate": "play a run against scripted opponents and print win rates with intervals",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import tyro
 from rich.console import Console
@@ -17,7 +17,9 @@ from rich.console import Console
 from simrl.cli.arguments import parse
 from simrl.cli.display import TrainingDisplay
 from simrl.cli.tables import evaluation_table
+from simrl.learn.loop import Loop
 from simrl.runs.config import TrainConfig, run_config
+from simrl.runs.evaluation import EvaluationHook
 from simrl.runs.options import parse_options
 from simrl.runs.presets import PRESETS, preset
 from simrl.runs.training import Run, resume_run, start_run
@@ -66,8 +68,32 @@ def run(arguments: Sequence[str]) -> int:
     return train(built, console, title=name, evaluate=args.evaluate)
 
 
+class Trainable(Protocol):
+    """What a run must have to be trained with a display."""
+
+    @property
+    def config(self) -> TrainConfig:
+        """What was asked for."""
+        ...
+
+    @property
+    def loop(self) -> Loop:
+        """The training loop."""
+        ...
+
+    @property
+    def evaluation(self) -> EvaluationHook:
+        """What measures the run."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """Where everything is written."""
+        ...
+
+
 def train(
-    built: Run,
+    built: Trainable,
     console: Console,
     *,
     title: str,
@@ -99,7 +125,7 @@ def train(
             built.loop.writer.close()
 
 
-def _interrupted(built: Run, console: Console, title: str) -> bool:
+def _interrupted(built: Trainable, console: Console, title: str) -> bool:
     """Train to the end, or until the first Ctrl-C; tell whether there was one."""
     loop = built.loop
     with (
@@ -115,7 +141,7 @@ def _interrupted(built: Run, console: Console, title: str) -> bool:
     return bool(interrupted)
 
 
-def _finish(built: Run, console: Console, evaluate: bool, report: str) -> None:
+def _finish(built: Trainable, console: Console, evaluate: bool, report: str) -> None:
     """Evaluate, save and say what was done."""
     loop = built.loop
     if evaluate:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from simrl.core.policy import Policy, PolicyOutput
 from simrl.core.timestep import Obs, PolicyState
-from simrl.learn.self_play import POLICY
+from simrl.learn.self_play import POLICY, SEARCHED
 
 _MOVES = "exploration/moves"
 
@@ -44,7 +44,7 @@ class ExploringPolicy:
     """
 
     def __init__(self, policy: Policy, config: ExplorationConfig | None = None) -> None:
-        """Vary `policy`, which gives "search_policy" `[rows, K]`, zeros where it did not search."""
+        """Vary `policy`, which gives the extras that `simrl.learn.self_play` names."""
         self.policy = policy
         self.config = config or ExplorationConfig()
         self.reads = frozenset(policy.reads) | {"action_mask"}
@@ -63,8 +63,7 @@ class ExploringPolicy:
         moves = state[_MOVES]
         inner = {name: value for name, value in state.items() if name != _MOVES}
         output = self.policy.act(obs, inner, rng, deterministic=deterministic)
-        target = output.extras[POLICY]
-        searched = target.sum(-1) > 0
+        target, searched = output.extras[POLICY], output.extras[SEARCHED]
         memory = {**output.state, _MOVES: moves + searched}
         early = searched & (moves < self.config.sampled_moves)
         rows = early.nonzero().squeeze(1)

@@ -14,9 +14,9 @@ from simrl.learn.replay import Positions
 from simrl.learn.search_targets import outcome_returns
 from simrl.rollout.observer import Observer, StepRecord
 
-POLICY, VALUE = "search_policy", "search_value"
-"""Extras `[rows, K]` and `[rows]` that a policy gives where it searched; rows in which it did not
-hold a policy of zeros."""
+SEARCHED, POLICY, VALUE = "searched", "search_policy", "search_value"
+"""Extras of a policy that searches: in which rows it did bool `[rows]`, and what it found there,
+`[rows, K]` and `[rows]`; what other rows hold does not count."""
 
 
 class SelfPlayRecorder(Observer):
@@ -55,9 +55,9 @@ class SelfPlayRecorder(Observer):
         """Keep the positions that were searched in this step."""
         for act in record.acts:
             extras = act.output.extras
-            if POLICY not in extras:
+            if SEARCHED not in extras:
                 continue
-            here = (extras[POLICY].sum(-1) > 0).nonzero().squeeze(1)
+            here = extras[SEARCHED].nonzero().squeeze(1)
             if not len(here):
                 continue
             env = torch.div(act.rows[here], self._agents, rounding_mode="floor")

@@ -97,7 +97,9 @@ def run_weights(folder: Path | str, which: str = "") -> Mapping[str, Tensor]:
             f"{folder}@{which}: after @ comes best, newest, a number of agent-steps or a snapshot"
         )
     if which.startswith("snapshot-"):
-        snapshots = state["parts"].get("league", {}).get("snapshots", {})
+        parts = state["parts"]
+        keeper = parts.get("league") or parts.get("snapshots") or {}
+        snapshots = keeper.get("snapshots", {})
         if which not in snapshots:
             raise ValueError(
                 f"{folder} has no {which}; its snapshots are {', '.join(snapshots) or 'none'}"

@@ -105,7 +105,7 @@ def build_run(
             config.ppo,
             seed=child_seed(config.seed, "learner"),
             reference=more.reference,
-            on_bad_batch=_save_bad_batch(folder) if folder else None,
+            on_bad_batch=save_bad_batch(folder) if folder else None,
         ),
         config.loop,
         parts={
@@ -221,8 +221,8 @@ def _make_league(config: TrainConfig, league: LeagueConfig, env: VecEnv, policy:
     )
 
 
-def _save_bad_batch(folder: Path) -> Callable[[Mapping[str, Tensor]], None]:
-    """Make a function that keeps the minibatch whose loss is not finite."""
+def save_bad_batch(folder: Path) -> Callable[[Mapping[str, Tensor]], None]:
+    """Make a function that keeps the minibatch whose loss is not finite, in a run's folder."""
 
     def save(batch: Mapping[str, Tensor]) -> None:
         arrays = {name: value.detach().cpu().numpy() for name, value in batch.items()}

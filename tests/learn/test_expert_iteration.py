@@ -46,9 +46,12 @@ class Hint:
     def act(self, obs, state, rng, *, deterministic=False):
         dist, value, _ = self.net.act_step(obs, {})
         action, _ = dist.sample(rng, deterministic=deterministic)
-        moving = ~obs["action_mask"][:, -1:]
         policy = (2.0 * dist.logits).masked_fill(~dist.mask, -torch.inf).softmax(-1)[:, :-1]
-        extras = {"search_policy": policy * moving, "search_value": value[:, 0]}
+        extras = {
+            "searched": ~obs["action_mask"][:, -1],
+            "search_policy": policy,
+            "search_value": value[:, 0],
+        }
         return PolicyOutput(action, {}, extras)
 
 

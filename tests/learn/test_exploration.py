@@ -18,8 +18,9 @@ class Sure:
     def act(self, obs, state, rng, *, deterministic=False):
         rows = len(obs["action_mask"])
         policy = torch.tensor([0.75, 0.25, 0.0]).repeat(rows, 1)
-        policy[1::2] = 0.0
-        extras = {"search_policy": policy, "search_value": torch.zeros(rows)}
+        policy[1::2] = torch.nan
+        searched = torch.arange(rows) % 2 == 0
+        extras = {"searched": searched, "search_policy": policy, "search_value": torch.zeros(rows)}
         return PolicyOutput(torch.full((rows, 1), 2), {"own": state["own"] + 1}, extras)
 
 

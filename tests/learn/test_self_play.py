@@ -31,7 +31,7 @@ class Script:
         action = torch.where(moving, self.moves[step], wait)
         policy = torch.nn.functional.one_hot(action, wait + 1)[:, :wait].float()
         value = 0.1 * step + obs["seat"]
-        extras = {"search_policy": policy * moving[:, None], "search_value": value}
+        extras = {"searched": moving, "search_policy": policy, "search_value": value}
         return PolicyOutput(action[:, None], {"step": step + 1}, extras)
 
 
@@ -115,6 +115,7 @@ def test_an_episode_that_a_time_limit_cut_takes_the_searchs_value():
             pole = obs["policy"]
             right = (pole[:, 2] + 0.3 * pole[:, 3] + 0.05 * pole[:, 0] + 0.1 * pole[:, 1]) > 0
             extras = {
+                "searched": torch.ones(1, dtype=torch.bool),
                 "search_policy": torch.nn.functional.one_hot(right.long(), 2).float(),
                 "search_value": torch.full((1,), 7.0),
             }
