@@ -49,7 +49,7 @@ class Solver:
         for column in range(WIDTH):
             if not playable(taken, column):
                 values.append(None)
-            elif _winning(own, taken) & _landing(taken) & (COLUMN << U(column * TALL)):
+            elif wins_at(own, taken, column):
                 values.append(1)
             else:
                 after = taken | (taken + (ONE << U(column * TALL)))
@@ -63,16 +63,20 @@ def board(moves: Sequence[int]) -> tuple[np.uint64, np.uint64]:
     for index, column in enumerate(moves):
         if not 0 <= column < WIDTH or not playable(taken, column):
             raise ValueError(f"move {index}: column {column} cannot be played in {list(moves)}")
-        cell = (taken + (ONE << U(column * TALL))) & (COLUMN << U(column * TALL))
-        if _winning(own, taken) & cell:
+        if wins_at(own, taken, column):
             raise ValueError(f"move {index}: column {column} ends the game {list(moves)}")
-        own, taken = own ^ taken, taken | cell
+        own, taken = own ^ taken, taken | (taken + (ONE << U(column * TALL)))
     return own, taken
 
 
 def playable(taken: Any, column: int) -> bool:
     """Say whether a column has room."""
     return not taken & (ONE << U(column * TALL + HEIGHT - 1))
+
+
+def wins_at(own: Any, taken: Any, column: int) -> bool:
+    """Say whether a stone in a column that has room completes four of `own`."""
+    return bool(_winning(own, taken) & _landing(taken) & (COLUMN << U(column * TALL)))
 
 
 @njit(types.uint64(types.uint64, types.uint64), nogil=True, cache=True)
