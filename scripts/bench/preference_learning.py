@@ -24,12 +24,12 @@ from simrl.core.files import write_atomic
 Study = Callable[[Sequence[int]], tuple[dict[str, float], dict[str, list[Outcome]]]]
 
 STUDIES: dict[str, tuple[Study, dict[str, str], range]] = {
-    "pendulum": (pendulum.study, pendulum.NOTES, range(5)),
-    "cartpole": (cartpole.study, cartpole.NOTES, range(5)),
+    "pendulum": (pendulum.study, pendulum.NOTES, range(5, 10)),
+    "cartpole": (cartpole.study, cartpole.NOTES, range(8, 13)),
     "robot": (robot.study, robot.NOTES, range(3, 6)),
     "moba": (moba.study, moba.NOTES, range(3)),
 }
-"""Each study with its notes and seeds; half cheetah's settings were chosen on others, 0 to 2."""
+"""Each study with its notes and its seeds: others than those on which its settings were chosen."""
 
 
 def main() -> None:

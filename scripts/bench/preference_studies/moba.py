@@ -26,7 +26,7 @@ from simrl.runs.training import Run, build_run, start_run
 
 OPPONENT = "lane-pusher"
 GAMES = 400
-BASE_STEPS, STYLE_STEPS = 3_000_000, 1_200_000
+BASE_STEPS, STYLE_STEPS = 5_000_000, 2_000_000
 STYLES: Mapping[str, tuple[Mapping[str, float], str]] = {
     "aggressive": ({"kill": 1.0, "hurt_hero": 0.5}, "damage_to_heroes"),
     "farming": ({"last_hit": 1.0}, "last_hits"),
