@@ -126,6 +126,7 @@ class AgentModel:
             memory |= player.initial_memory(num_rows)
         return memory
 
+    @torch.no_grad()
     def look(
         self, situation: Situation, rng: torch.Generator, uniform: Tensor | None = None
     ) -> Outlook:

@@ -10,6 +10,7 @@ from torch import Tensor
 from simrl.nn.distributions import MaskedHeads
 
 
+@torch.no_grad()
 def draw_candidates(
     prior: MaskedHeads, count: int, rng: torch.Generator, *, draws: int = 0
 ) -> tuple[Tensor, Tensor]:

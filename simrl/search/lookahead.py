@@ -68,7 +68,7 @@ class LookaheadResult:
     q: Tensor
     """Mean return of each candidate `[B, K]`."""
     error: Tensor
-    """Standard error of a candidate's return against the others' `[B, K]`."""
+    """Standard error of each mean against the other candidates' `[B, K]`."""
     visits: Tensor
     """Rollouts of each candidate int64 `[B, K]`."""
     policy: Tensor
@@ -92,17 +92,13 @@ def lookahead(
         outlook = model.look(situation, rng)
     actions, logits = draw_candidates(outlook.prior, config.candidates, rng)
     plan = _draw_plans(model, situation, actions, config.plan, rng)
-    rows, slots = logits.shape
-    tally = _Tally(rows, slots)
-    alive, count = torch.arange(slots).expand(rows, slots), config.rollouts
+    tally = _Tally(logits > -math.inf)
+    count = config.rollouts
     for number in range(config.rounds):
-        taken = plan[torch.arange(rows)[:, None], alive]
-        tally.add(alive, _round(model, situation, taken, count, config, rng))
-        if number + 1 < config.rounds and alive.shape[1] > 2:
-            keep = (alive.shape[1] + 1) // 2
-            ranked = tally.mean().masked_fill(logits == -math.inf, -math.inf)
-            best = ranked.gather(1, alive).topk(keep, 1).indices
-            alive, count = alive.gather(1, best).sort(1).values, 2 * count
+        tally.add(_round(model, situation, plan, tally.alive, count, config, rng))
+        if number + 1 < config.rounds:
+            tally.drop_worse_half()
+            count *= 2
     return _judge(plan, logits, tally, config, outlook)
 
 
@@ -162,58 +158,75 @@ def _round(
     model: AgentModel,
     situation: Situation,
     plan: Tensor,
+    alive: Tensor,
     count: int,
     config: LookaheadConfig,
     rng: torch.Generator,
 ) -> Tensor:
-    """Return the returns `[B, k, count]` of `count` rollouts of each of the plans `[B, k, n, H]`.
+    """Return the returns `[B, K, count]` of `count` rollouts of each plan `[B, K, n, H]`.
 
     Rollout i of every candidate of a row meets the same dice: those of its game and of all players.
+    Plans that are not `alive` `[B, K]` are not played; their returns are 0.
     """
-    rows, slots = plan.shape[:2]
+    rows, slots = alive.shape
     futures = model.imagine(situation.take(torch.arange(rows).repeat_interleave(count)), rng)
-    world = torch.arange(rows * count).view(rows, 1, count).expand(-1, slots, -1)
     shape = (config.depth, rows * count, model.spec.num_agents, model.actions.num_heads)
-    uniform = torch.rand(shape, generator=rng)[:, world.flatten()]
-    returns, _ = rollout_returns(
+    uniform = torch.rand(shape, generator=rng)
+    row, slot = alive.nonzero(as_tuple=True)
+    world = (row[:, None] * count + torch.arange(count)).flatten()
+    played, _ = rollout_returns(
         model,
-        futures.take(world.flatten()),
+        futures.take(world),
         config.depth,
         rng,
-        plan=plan[:, :, None].expand(-1, -1, count, -1, -1).flatten(0, 2),
-        uniform=uniform,
+        plan=plan[row, slot].repeat_interleave(count, 0),
+        uniform=uniform[:, world],
         trace=config.trace,
     )
-    return returns.unflatten(0, (rows, slots, count))
+    returns = torch.zeros(rows, slots, count)
+    returns[row, slot] = played.unflatten(0, (len(row), count))
+    return returns
 
 
 class _Tally:
     """Add up the returns of B x K candidates, and how they scatter against each other."""
 
-    def __init__(self, rows: int, slots: int) -> None:
-        self.total = torch.zeros(rows, slots)
-        self.visits = torch.zeros(rows, slots, dtype=torch.int64)
-        self.scatter = torch.zeros(rows, slots)
+    def __init__(self, alive: Tensor) -> None:
+        """Begin with the candidates that are `alive` `[B, K]` bool."""
+        self.alive = alive
+        self.total = torch.zeros(alive.shape)
+        self.visits = torch.zeros(alive.shape)
+        self._scatter, self._freedom = torch.zeros(len(alive), 1), torch.zeros(len(alive), 1)
 
-    def add(self, alive: Tensor, returns: Tensor) -> None:
-        """Count `returns` `[B, k, n]` for the slots `alive` `[B, k]`."""
-        slots, count = returns.shape[1:]
-        self.total.scatter_add_(1, alive, returns.sum(2))
-        self.visits.scatter_add_(1, alive, torch.full_like(alive, count))
-        # What all candidates gained in a rollout is luck they shared.
-        apart = returns - returns.mean(1, keepdim=True)
-        apart = apart - apart.mean(2, keepdim=True)
-        unbiased = count / (count - 1) * slots / max(slots - 1, 1)
-        self.scatter.scatter_add_(1, alive, apart.square().sum(2) * unbiased)
+    def add(self, returns: Tensor) -> None:
+        """Count the `returns` `[B, K, n]` of the candidates that are alive; 0 for the others."""
+        count, alive = returns.shape[2], self.alive.float()
+        self.total += returns.sum(2)
+        self.visits += count * alive
+        # What all candidates gained in one rollout is luck that they shared.
+        number = alive.sum(1, keepdim=True)
+        apart = returns - returns.sum(1, keepdim=True) / number[:, None].clamp_min(1.0)
+        apart = (apart - apart.mean(2, keepdim=True)) * alive[:, :, None]
+        self._scatter += apart.square().sum((1, 2))[:, None]
+        self._freedom += (number - 1.0).clamp_min(0.0) * (count - 1)
+
+    def drop_worse_half(self) -> None:
+        """Keep the better half of the candidates that are alive in each row, but at least two."""
+        ranked = self.mean().masked_fill(~self.alive, -math.inf).argsort(1, descending=True)
+        place = torch.empty_like(ranked).scatter_(
+            1, ranked, torch.arange(ranked.shape[1]).expand_as(ranked)
+        )
+        keep = ((self.alive.sum(1, keepdim=True) + 1) // 2).clamp_min(2)
+        self.alive = self.alive & (place < keep)
 
     def mean(self) -> Tensor:
-        """Return the mean returns `[B, K]`."""
-        return self.total / self.visits.clamp_min(1)
+        """Return the mean returns `[B, K]`; 0 of what was never played."""
+        return self.total / self.visits.clamp_min(1.0)
 
     def error(self) -> Tensor:
-        """Return the standard errors `[B, K]`, from the scatter of all candidates of a row."""
-        variance = self.scatter.sum(1, keepdim=True) / self.visits.sum(1, keepdim=True)
-        return (variance / self.visits.clamp_min(1)).sqrt().clamp_min(1e-6)
+        """Return the standard errors `[B, K]`; the scatter is that of all candidates of a row."""
+        variance = self._scatter / self._freedom.clamp_min(1.0)
+        return (variance / self.visits.clamp_min(1.0)).sqrt().clamp_min(1e-6)
 
 
 def _judge(
@@ -225,5 +238,5 @@ def _judge(
     z = (q - (prior * q).sum(1, keepdim=True)) / error
     policy = (logits + config.confidence * z).softmax(1)
     return LookaheadResult(
-        plan, logits, q, error, tally.visits, policy, (policy * q).sum(1), outlook
+        plan, logits, q, error, tally.visits.long(), policy, (policy * q).sum(1), outlook
     )

@@ -1,0 +1,125 @@
+"""The 1v1 MOBA: search over a trained policy's own actions against the same policy without it.
+
+Both sides have the same weights and change corners in every second game; both draw their actions.
+`SIMRL_MOBA_RUN` names the run; without it one is trained for as many steps as `TRAIN_STEPS` says
+and kept in `runs/`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from search_studies.measured import Measured
+from torch import Tensor
+
+from simrl.core.plugins import make_env
+from simrl.rollout.evaluate import Score, evaluate
+from simrl.rollout.intervals import wilson
+from simrl.runs.agent_search import agent_search_policy
+from simrl.runs.config import is_run
+from simrl.runs.policies import load_run_policy
+from simrl.runs.presets import moba_1v1
+from simrl.runs.training import start_run
+from simrl.search.agent_policy import AgentSearchConfig
+from simrl.search.lookahead import LookaheadConfig
+from simrl_envs.moba.config import MobaConfig, config_tables
+from simrl_envs.moba.records import game_dtype
+
+ENV = "moba-1v1"
+OPTIONS = {"threads": 1}
+GAMES = 50
+"""Games of each seed."""
+TRAIN_STEPS = 5_000_000
+SEARCH = AgentSearchConfig(
+    LookaheadConfig(candidates=4, plan=2, depth=6, rollouts=2, rounds=1, confidence=2.0), every=2
+)
+
+
+def study(seeds: Sequence[int]) -> Measured:
+    """Play the search against its own prior."""
+    folder = trained_run()
+    scores, seconds, decisions = [], 0.0, 0
+    for seed in seeds:
+        begin = time.process_time()
+        scores.append(play(folder, seed))
+        seconds += time.process_time() - begin
+        decisions += int(scores[-1].episodes.length.sum())
+    games = sum(score.games for score in scores)
+    wins = sum(score.wins for score in scores)
+    rate, low, high = wilson(wins, games)
+    acting = float(np.mean([s.act_times.p50_ms for s in scores])) / GAMES
+    return Measured(
+        {
+            "moba_search_win_rate": rate,
+            "moba_search_win_rate_low": low,
+            "moba_search_ms": 1e3 * seconds / decisions,
+        },
+        {
+            "moba_search_win_rate": f"{wins} of {games} games, to {high:.3f}; bar 0.60; "
+            + fights(scores),
+            "moba_search_win_rate_low": "lower end of its 95 % Wilson interval; bar 0.50",
+            "moba_search_ms": "processor time of a decision of a game, all of it: search, opponent "
+            f"and game; {GAMES} games at once on one thread; half of the policy's calls take "
+            f"more than {acting:.2f} ms of wall time for each game",
+        },
+        {"seeds": [{"seed": s, "wins": x.wins} for s, x in zip(seeds, scores, strict=True)]},
+    )
+
+
+def play(folder: Path, seed: int) -> Score:
+    """Play the games of one seed."""
+    env = make_env(ENV, GAMES, **OPTIONS)
+    searching = agent_search_policy(folder, "newest", env.spec, OPTIONS, SEARCH, reseed=reseed)
+    bare = load_run_policy(folder, "newest")
+    return evaluate(env, searching, {"bare": bare}, games=GAMES, seed=seed).score("bare")
+
+
+def reseed(game: Tensor, rng: torch.Generator) -> Tensor:
+    """Give the games other dice: where creeps stand when they appear is all that they decide."""
+    start = _dice_at()
+    dice = torch.randint(0, 2**32, (len(game), 1), generator=rng)
+    game = game.clone()
+    game[:, start : start + 8] = dice.view(torch.uint8)
+    return game
+
+
+@lru_cache(maxsize=1)
+def _dice_at() -> int:
+    """Return where in a game's bytes its random stream lies."""
+    fields = game_dtype(config_tables(MobaConfig()).shape).fields
+    assert fields is not None  # a record has fields
+    return int(fields["rng"][1])
+
+
+def fights(scores: Sequence[Score]) -> str:
+    """Tell what the searching side did in a game, against what the other did."""
+    parts = []
+    for name in ("kills", "last_hits", "damage_to_heroes", "towers_taken"):
+        own, other = [], []
+        for score in scores:
+            table = score.episodes
+            seats = table.seats_of("policy")
+            own.append(table.mean_over_seats(name, seats))
+            other.append(table.mean_over_seats(name, ~seats))
+        mine, theirs = float(np.concatenate(own).mean()), float(np.concatenate(other).mean())
+        parts.append(f"{name.replace('_', ' ')} {mine:.4g} against {theirs:.4g}")
+    return ", ".join(parts)
+
+
+def trained_run() -> Path:
+    """Return the run to search with; train one if there is none."""
+    folder = Path(os.environ.get("SIMRL_MOBA_RUN", f"runs/bench-moba-1v1-{TRAIN_STEPS}"))
+    if is_run(folder):
+        return folder
+    config = moba_1v1()
+    loop = replace(config.loop, steps=TRAIN_STEPS, minutes=None)
+    never = replace(config.evaluation, every_minutes=1e6)
+    start_run(replace(config, loop=loop, evaluation=never), folder).loop.run()
+    return folder

@@ -1,0 +1,69 @@
+"""Turn a trained run into an agent that searches: its policy as prior, its critic at the leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simrl.core.dynamics import ObservedDynamics
+from simrl.core.plugins import env_plugin, make_config
+from simrl.core.policy import Policy
+from simrl.core.spec import EnvSpec
+from simrl.nn.actor_critic import ActorCritic
+from simrl.runs.config import run_config
+from simrl.runs.policies import load_run_policy
+from simrl.search.agent_model import AgentModel, Reseed
+from simrl.search.agent_policy import AgentSearchConfig, AgentSearchPolicy
+
+
+def agent_model(
+    folder: Path | str,
+    which: str,
+    spec: EnvSpec,
+    env_options: Mapping[str, Any],
+    *,
+    enemies: Policy | None = None,
+    net: ActorCritic | None = None,
+    reseed: Reseed | None = None,
+) -> AgentModel:
+    """Build the model in which a run's agent searches, with the run's own discount.
+
+    `which` says which weights, as in `named_policy`; `net` replaces them.  `enemies` is whom the
+    search expects to meet; None: the run itself.  Where the game's dynamics has a method `reseed`,
+    or one is given, the search throws the game's dice anew instead of foreseeing them.
+
+    Raises ValueError if the environment has no dynamics that shows what agents see.
+    """
+    config = run_config(folder)
+    if config.env != spec.id:
+        raise ValueError(f"{folder} was trained in {config.env}, it cannot search in {spec.id}")
+    plugin = env_plugin(spec.id)
+    if plugin.dynamics is None:
+        raise ValueError(f"{spec.id} has no dynamics, so nothing can be searched")
+    dynamics = plugin.dynamics(make_config(plugin.config, env_options, spec.id))
+    if not isinstance(dynamics, ObservedDynamics):
+        raise ValueError(f"the dynamics of {spec.id} does not show what agents see")
+    return AgentModel(
+        dynamics,
+        spec,
+        net or load_run_policy(folder, which).net,
+        gamma=config.ppo.gamma,
+        enemies=enemies,
+        reseed=reseed or getattr(dynamics, "reseed", None),
+    )
+
+
+def agent_search_policy(
+    folder: Path | str,
+    which: str,
+    spec: EnvSpec,
+    env_options: Mapping[str, Any],
+    config: AgentSearchConfig | None = None,
+    *,
+    enemies: Policy | None = None,
+    reseed: Reseed | None = None,
+) -> AgentSearchPolicy:
+    """Build a policy that looks ahead by a run's network; see `agent_model`."""
+    model = agent_model(folder, which, spec, env_options, enemies=enemies, reseed=reseed)
+    return AgentSearchPolicy.looking_ahead(model, config)
