@@ -60,7 +60,7 @@ class NetworkEvaluator:
         return Evaluation(torch.from_numpy(logits), torch.from_numpy(value))
 
     def _judge_torch(self, obs: dict[str, Tensor], legal: Tensor) -> Evaluation:
-        with torch.inference_mode():
+        with torch.no_grad():
             device = self.net.head.weight.device
             groups = {name: x.to(device) for name, x in obs.items() if name != "action_mask"}
             dist, value, _ = self.net.act_step(groups, {})

@@ -63,7 +63,7 @@ def search(
     that is not finite (naming row and node), and where state, model and evaluator do not fit.
     """
     check_state(state)
-    with torch.inference_mode():
+    with torch.no_grad():
         task = Task(model, evaluator, state, config, rng, tree)
         rules = compiled_rules(task)
         if rules is None:

@@ -40,7 +40,7 @@ class Tree:
     ints: Tensor
     """int32 `[B, M, fields]`: visits, parent, slot in the parent, status, waiting leaves."""
     state: Tensor
-    """uint8 `[B, M, S]`: the position, S rounded up to a multiple of 8."""
+    """uint8 `[B, M, S]`: the position, S rounded up to a multiple of 8 by zeros."""
     count: Tensor
     """int32 `[B]`: nodes in use."""
     state_size: int
@@ -132,7 +132,7 @@ def make_tree(
         child=torch.empty(*shape, num_slots, dtype=torch.int32),
         values=torch.empty(*shape, NODE_VALUES),
         ints=torch.empty(*shape, NODE_INTS, dtype=torch.int32),
-        state=torch.empty(*shape, -(-state_size // 8) * 8, dtype=torch.uint8),
+        state=torch.zeros(*shape, -(-state_size // 8) * 8, dtype=torch.uint8),
         count=torch.zeros(num_rows, dtype=torch.int32),
         state_size=state_size,
         actions=kept,

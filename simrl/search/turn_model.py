@@ -59,7 +59,7 @@ class TurnModel:
     def _step_dynamics(self, state: Tensor, action: Tensor) -> Transition:
         dynamics, rows = self.view.dynamics, torch.arange(len(state), device=state.device)
         before = dynamics.mover(state)
-        joint = self._waiting(state)
+        joint = self.only_action(dynamics.observe(state)["action_mask"])
         joint[rows, before] = action
         after, reward, going = dynamics.step(state, joint)
         teams = torch.tensor(self.spec.teams, device=state.device)
@@ -67,10 +67,12 @@ class TurnModel:
         discount = torch.where(same, self.gamma, -self.gamma) * going
         return Transition(after, reward[rows, before], discount)
 
-    def _waiting(self, state: Tensor) -> Tensor:
-        """Return the one legal action of those who wait, `[B, A, H]`."""
+    def only_action(self, mask: Tensor) -> Tensor:
+        """Return the first legal action of rows with `mask` `[..., M]`: int64 `[..., H]`.
+
+        It is the one action of those who wait.
+        """
         actions = self.view.actions
-        mask = self.view.dynamics.observe(state)["action_mask"]
         heads = [actions.head_mask(mask, 0).int().argmax(-1)]
         used = actions.used(mask, heads[0])
         for index in range(1, actions.num_heads):

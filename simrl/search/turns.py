@@ -15,6 +15,7 @@ from simrl.search.batched import back_up, make_leaves
 from simrl.search.checking import check_evaluation, not_finite
 from simrl.search.evaluators import NetworkEvaluator
 from simrl.search.model import Evaluation
+from simrl.search.random_rollouts import RolloutEvaluator
 from simrl.search.task import Task
 from simrl.search.turn_model import TurnModel
 from simrl.search.turn_view import pointers
@@ -49,11 +50,21 @@ def compiled_rules(task: Task) -> TurnRules | None:
 def run_turns(task: Task, rules: TurnRules) -> None:
     """Simulate until every tree's budget, or the time, is spent."""
     evaluator = task.evaluator
-    net = evaluator.kernel_net if isinstance(evaluator, NetworkEvaluator) else None
-    if net is not None and task.config.parallel_leaves == 1:
-        _run_whole(task, rules, net.read())
+    if task.config.parallel_leaves > 1:
+        _run_rounds(task, rules)
+    elif isinstance(evaluator, NetworkEvaluator) and evaluator.kernel_net is not None:
+        _run_whole(task, rules, evaluator.kernel_net.read())
+    elif isinstance(evaluator, RolloutEvaluator) and _rolls_out(task, evaluator):
+        evaluator.simulate(task, 0, task.num_rows)
     else:
         _run_rounds(task, rules)
+
+
+def _rolls_out(task: Task, evaluator: RolloutEvaluator) -> bool:
+    """Say whether random rollouts alone judge the leaves, with the discount of the model."""
+    model = task.model
+    same = isinstance(model, TurnModel) and evaluator.config.gamma == model.gamma
+    return same and evaluator.leaf is None
 
 
 def _run_rounds(task: Task, rules: TurnRules) -> None:
