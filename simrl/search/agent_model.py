@@ -126,6 +126,25 @@ class AgentModel:
             memory |= player.initial_memory(num_rows)
         return memory
 
+    def situation(self, game: Tensor, seat: Tensor, memory: PolicyState) -> Situation:
+        """Make situations of games in which the network plays everybody.
+
+        memory: the network's memory of each agent, `[B, A, ...]` in the order of the agents.
+        ValueError if the model seats somebody else.
+        """
+        if len(self._players) > 1:
+            raise ValueError("the model seats other policies beside the network's")
+        order = self._order[seat]
+        rows = torch.arange(len(seat))[:, None]
+        sorted_memory = {f"0/{name}": value[rows, order] for name, value in memory.items()}
+        return Situation(game, seat, sorted_memory)
+
+    def seen(self, situation: Situation) -> dict[str, Tensor]:
+        """Return what the searched agent sees: the groups that its network reads, `[B, ...]`."""
+        obs = self.dynamics.observe(situation.game)
+        rows = torch.arange(len(situation.seat))
+        return {name: obs[name][rows, situation.seat] for name in sorted(self.net.reads)}
+
     @torch.no_grad()
     def look(
         self, situation: Situation, rng: torch.Generator, uniform: Tensor | None = None
