@@ -20,6 +20,9 @@ from simrl.core.files import write_atomic
 
 STUDIES: dict[str, int] = {
     "connect_four": 4,
+    "moba": 2,
+    "moba_teacher": 1,
+    "fbts": 1,
 }
 """Each study, by the name of its module, with its number of seeds."""
 
