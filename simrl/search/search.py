@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,36 +11,11 @@ from simrl.search.checking import check_state
 from simrl.search.config import SearchConfig
 from simrl.search.kernels import summary
 from simrl.search.model import Evaluator, Model
+from simrl.search.reference import search_in_torch
+from simrl.search.result import SearchResult
 from simrl.search.task import Task
 from simrl.search.tree import Tree
 from simrl.search.turns import compiled_rules, run_turns
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """Hold what a search found of B positions, in K slots each."""
-
-    slot: Tensor
-    """Chosen slot int64 `[B]`."""
-    action: Tensor
-    """What that slot does: int64 `[B, H]` or float32 `[B, size]`."""
-    policy: Tensor
-    """Training target float32 `[B, K]`: shares of the visits for PUCT and UCT,
-    softmax(logits + sigma(completed q)) for Gumbel."""
-    visits: Tensor
-    """Visits of each slot, int64 `[B, K]`."""
-    q: Tensor
-    """Value of each slot, float32 `[B, K]`; 0 where it was not tried."""
-    value: Tensor
-    """Value of the position after the search, float32 `[B]`."""
-    logits: Tensor
-    """Priors as the evaluator gave them, float32 `[B, K]`."""
-    actions: Tensor | None
-    """What each slot does, as in `Evaluation`; None: slot k is the action `[k]`."""
-    simulations: int
-    """Simulations of each position that the budget allowed."""
-    tree: Tree
-    """The trees themselves."""
 
 
 def search(
@@ -56,6 +29,7 @@ def search(
 ) -> SearchResult:
     """Search positions `state` uint8 `[B, S]` and return what to play in each.
 
+    Positions on another device than the CPU are searched in torch, see `SearchConfig.backend`.
     `tree` holds trees to go on with: rows whose root is the same position keep what they know; it
     is changed in place, and rows without room for the new simulations start anew.
 
@@ -64,6 +38,14 @@ def search(
     """
     check_state(state)
     with torch.no_grad():
+        if config.backend == "torch" or (config.backend == "auto" and not state.is_cpu):
+            if tree is not None:
+                raise ValueError(
+                    "the torch backend starts every search anew; do not hand it a tree"
+                )
+            return search_in_torch(model, evaluator, state, config, rng)
+        if not state.is_cpu:
+            raise ValueError(f"the kernels search on the CPU, the positions are on {state.device}")
         task = Task(model, evaluator, state, config, rng, tree)
         rules = compiled_rules(task)
         if rules is None:

@@ -118,22 +118,28 @@ class Tree:
 
 
 def make_tree(
-    num_rows: int, capacity: int, num_slots: int, state_size: int, actions: Tensor | None = None
+    num_rows: int,
+    capacity: int,
+    num_slots: int,
+    state_size: int,
+    actions: Tensor | None = None,
+    *,
+    device: torch.device | str = "cpu",
 ) -> Tree:
-    """Allocate trees on the CPU; `actions` `[B, K, size]` is an example of what slots do."""
+    """Allocate trees; `actions` `[B, K, size]` is an example of what slots do."""
     if capacity >= 2**31:
         raise ValueError(f"a tree holds fewer than 2**31 nodes, got a capacity of {capacity}")
     shape = (num_rows, capacity)
     kept = None
     if actions is not None:
-        kept = torch.empty(*shape, *actions.shape[1:], dtype=actions.dtype)
+        kept = torch.empty(*shape, *actions.shape[1:], dtype=actions.dtype, device=device)
     return Tree(
-        edges=torch.empty(*shape, EDGE_FIELDS, num_slots),
-        child=torch.empty(*shape, num_slots, dtype=torch.int32),
-        values=torch.empty(*shape, NODE_VALUES),
-        ints=torch.empty(*shape, NODE_INTS, dtype=torch.int32),
-        state=torch.zeros(*shape, -(-state_size // 8) * 8, dtype=torch.uint8),
-        count=torch.zeros(num_rows, dtype=torch.int32),
+        edges=torch.empty(*shape, EDGE_FIELDS, num_slots, device=device),
+        child=torch.empty(*shape, num_slots, dtype=torch.int32, device=device),
+        values=torch.empty(*shape, NODE_VALUES, device=device),
+        ints=torch.empty(*shape, NODE_INTS, dtype=torch.int32, device=device),
+        state=torch.zeros(*shape, -(-state_size // 8) * 8, dtype=torch.uint8, device=device),
+        count=torch.zeros(num_rows, dtype=torch.int32, device=device),
         state_size=state_size,
         actions=kept,
     )

@@ -1,4 +1,4 @@
-"""Check the search as a policy: the contract, whose turn it is, and trees kept from move to move."""
+"""Check the search as a policy: the contract, whose turn it is, trees kept between moves."""
 
 from __future__ import annotations
 
