@@ -8,7 +8,7 @@ does not ask it to give up all that the search did not look at.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,16 +57,14 @@ class SearchedRows:
         if not parts:
             raise ValueError("there are no searched rows to join")
 
-        def each(get: Callable[[SearchedRows], Tensor]) -> Tensor:
-            return torch.cat([get(part) for part in parts])
-
+        first = parts[0]
         return cls(
-            {name: each(lambda p, n=name: p.obs[n]) for name in parts[0].obs},
-            {name: each(lambda p, n=name: p.memory[n]) for name in parts[0].memory},
-            each(lambda p: p.actions),
-            each(lambda p: p.judged),
-            each(lambda p: p.policy),
-            each(lambda p: p.value),
+            {name: torch.cat([part.obs[name] for part in parts]) for name in first.obs},
+            {name: torch.cat([part.memory[name] for part in parts]) for name in first.memory},
+            torch.cat([part.actions for part in parts]),
+            torch.cat([part.judged for part in parts]),
+            torch.cat([part.policy for part in parts]),
+            torch.cat([part.value for part in parts]),
         )
 
 

@@ -168,7 +168,9 @@ class AgentModel:
             seen = player.see(obs, sat)
             before = player.recall(situation.memory)
             if player.policy is None:
-                dist, values, after = self.net.act_step(seen, before)
+                dist, values, kept = self.net.act_step(seen, before)
+                assert isinstance(dist, MaskedHeads)  # discrete actions
+                after: PolicyState = kept
                 chosen, _ = dist.draw(uniform[:, player.columns].flatten(0, 1))
                 first = slice(None, None, sat.shape[1])  # column 0 is the searched agent
                 prior = MaskedHeads(self.actions, dist.logits[first], dist.mask[first])
