@@ -13,7 +13,7 @@ from torch import Tensor
 
 from simrl.search.checking import check_evaluation, check_roots, check_transition, not_finite
 from simrl.search.config import GumbelConfig, PuctConfig, SearchConfig, UctConfig
-from simrl.search.halving import visits_to_look_for
+from simrl.search.halving import halving_table
 from simrl.search.kernels.layout import (
     DISCOUNT,
     ENDED,
@@ -87,7 +87,7 @@ class _Reference:
         self._write(self.rows, torch.zeros_like(self.rows), state, noisy)
         scale = config.gumbel.scale if config.rule == "gumbel" else 0.0
         self.noise = gumbel_noise((num_rows, num_slots), scale, rng)
-        table = visits_to_look_for(config.gumbel.considered, config.simulations)
+        table = halving_table(config)
         self.table = torch.from_numpy(table).to(state.device)
         self.ties = tie_seeds(num_rows, config, rng)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from simrl.search.checking import check_evaluation, check_roots, check_tree, not_finite
 from simrl.search.config import SearchConfig
-from simrl.search.halving import visits_to_look_for
+from simrl.search.halving import halving_table
 from simrl.search.kernels import batch
 from simrl.search.kernels.layout import GUMBEL, PUCT, UCT, VISITS, RootArrays, RuleNumbers
 from simrl.search.model import Evaluator, Model
@@ -81,10 +81,11 @@ class Task:
     def _make_root(self) -> RootArrays:
         config = self.config
         scale = config.gumbel.scale if config.rule == "gumbel" else 0.0
+        planned = config.simulations if config.rule == "gumbel" else 1  # the others read no table
         return RootArrays(
             noise=gumbel_noise((self.num_rows, self.num_slots), scale, self.rng).numpy(),
             start=self.arrays.edges[:, 0, VISITS].copy(),
-            table=visits_to_look_for(config.gumbel.considered, config.simulations),
+            table=halving_table(config),
             ties=tie_seeds(self.num_rows, config, self.rng).numpy(),
             left=np.full(self.num_rows, config.simulations, np.int32),
         )
