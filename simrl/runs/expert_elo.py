@@ -74,7 +74,11 @@ def elo_curve(
     for name in opponents:
         players[name] = named_policy(name, env.spec, config.env_options)
     ratings = round_robin(env, players, games=games, seed=seed).elo()
-    minutes = {int(line["step"]): float(line["time/minutes"]) for line in read_metrics(folder)}
+    minutes = {
+        int(line["step"]): float(line["time/minutes"])
+        for line in read_metrics(folder)
+        if "time/minutes" in line  # the last evaluation's line does not tell
+    }
     origin = ratings[next(iter(states))].mean
     points = [
         _point(name, steps, _minutes_at(minutes, steps), ratings[name], origin)
