@@ -20,6 +20,7 @@ from simrl.core.files import write_atomic
 
 STUDIES: dict[str, int] = {
     "connect_four": 4,
+    "expert_iteration": 1,
     "moba": 2,
     "moba_teacher": 1,
     "fbts": 1,
