@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.nn.actor_critic import ActorCritic
 from simrl.runs.config import run_config
-from simrl.runs.policies import load_run_policy
+from simrl.runs.policies import load_run_policy, named_policy
 from simrl.search.agent_model import AgentModel, Reseed
 from simrl.search.agent_policy import AgentSearchConfig, AgentSearchPolicy
+from simrl.search.lookahead import LookaheadConfig
 
 
 def agent_model(
@@ -67,3 +69,31 @@ def agent_search_policy(
     """Build a policy that looks ahead by a run's network; see `agent_model`."""
     model = agent_model(folder, which, spec, env_options, enemies=enemies, reseed=reseed)
     return AgentSearchPolicy.looking_ahead(model, config)
+
+
+def agent_search_player(
+    folder: Path | str,
+    which: str,
+    options: Mapping[str, Any],
+    spec: EnvSpec,
+    env_options: Mapping[str, Any],
+) -> AgentSearchPolicy:
+    """Build a searching player from options that people type, such as {"candidates": 8}.
+
+    They are the fields of `LookaheadConfig`, "every", and "enemy": the name of whom the search
+    expects to meet, as in `named_policy`.  ValueError names an unknown one, with the valid ones.
+    """
+    fields = [field.name for field in dataclasses.fields(LookaheadConfig)]
+    for name in options:
+        if name not in (*fields, "every", "enemy"):
+            raise ValueError(
+                f"a search has no option {name!r}; its options are {', '.join(fields)}, every and "
+                "enemy"
+            )
+    looks = make_config(
+        LookaheadConfig, {k: v for k, v in options.items() if k in fields}, "a search"
+    )
+    enemy = options.get("enemy")
+    enemies = None if enemy is None else named_policy(str(enemy), spec, env_options)
+    config = AgentSearchConfig(looks, int(options.get("every", 1)))
+    return agent_search_policy(folder, which, spec, env_options, config, enemies=enemies)
