@@ -80,8 +80,9 @@ def agent_search_player(
 ) -> AgentSearchPolicy:
     """Build a searching player from options that people type, such as {"candidates": 8}.
 
-    They are the fields of `LookaheadConfig`, "every", and "enemy": the name of whom the search
-    expects to meet, as in `named_policy`.  ValueError names an unknown one, with the valid ones.
+    They are the fields of `LookaheadConfig`, "every" (default: as long as a plan), and "enemy": the
+    name of whom the search expects to meet, as in `named_policy`.  ValueError names an unknown one,
+    with the valid ones.
     """
     fields = [field.name for field in dataclasses.fields(LookaheadConfig)]
     for name in options:
@@ -95,5 +96,5 @@ def agent_search_player(
     )
     enemy = options.get("enemy")
     enemies = None if enemy is None else named_policy(str(enemy), spec, env_options)
-    config = AgentSearchConfig(looks, int(options.get("every", 1)))
+    config = AgentSearchConfig(looks, int(options.get("every", looks.plan)))
     return agent_search_policy(folder, which, spec, env_options, config, enemies=enemies)

@@ -1,5 +1,13 @@
 """Tree search: batched MCTS over any model and evaluator, and agents that are guided by it."""
 
+from simrl.search.agent_evaluators import AgentEvaluator, TruncatedRollouts
+from simrl.search.agent_model import AgentModel, Situation
+from simrl.search.agent_policy import (
+    AgentSearchConfig,
+    AgentSearchPolicy,
+    LookaheadPlanner,
+    TreePlanner,
+)
 from simrl.search.config import (
     GumbelConfig,
     PuctConfig,
@@ -8,6 +16,7 @@ from simrl.search.config import (
     WideningConfig,
 )
 from simrl.search.evaluators import MixedEvaluator, NetworkEvaluator, UniformEvaluator
+from simrl.search.lookahead import LookaheadConfig, LookaheadResult
 from simrl.search.model import Evaluation, Evaluator, Model, Transition
 from simrl.search.plain_net import flat_spec
 from simrl.search.policy import SearchPolicy, SearchPolicyConfig
@@ -18,9 +27,16 @@ from simrl.search.tree import Tree
 from simrl.search.turn_model import TurnModel
 
 __all__ = [
+    "AgentEvaluator",
+    "AgentModel",
+    "AgentSearchConfig",
+    "AgentSearchPolicy",
     "Evaluation",
     "Evaluator",
     "GumbelConfig",
+    "LookaheadConfig",
+    "LookaheadPlanner",
+    "LookaheadResult",
     "MixedEvaluator",
     "Model",
     "NetworkEvaluator",
@@ -31,8 +47,11 @@ __all__ = [
     "SearchPolicy",
     "SearchPolicyConfig",
     "SearchResult",
+    "Situation",
     "Transition",
     "Tree",
+    "TreePlanner",
+    "TruncatedRollouts",
     "TurnModel",
     "UctConfig",
     "UniformEvaluator",

@@ -105,9 +105,9 @@ class TreePlanner:
 class AgentSearchConfig:
     """Choose how to look ahead, and how often."""
 
-    lookahead: LookaheadConfig = field(default_factory=LookaheadConfig)
+    lookahead: LookaheadConfig = field(default_factory=lambda: LookaheadConfig(plan=2))
     """How candidates are judged."""
-    every: int = 1
+    every: int = 2
     """Decisions from one search to the next; between them the plan is played, then the prior."""
 
     def __post_init__(self) -> None:

@@ -24,19 +24,19 @@ from simrl.search.candidates import draw_candidates
 class LookaheadConfig:
     """Choose how much to look ahead, and how far to trust what is seen."""
 
-    candidates: int = 8
+    candidates: int = 4
     """Candidates K, drawn from the policy without repetition."""
     plan: int = 1
     """Own decisions that a candidate fixes: its first action, then draws of the policy."""
-    depth: int = 16
+    depth: int = 6
     """Decisions that a rollout plays before the critic is asked."""
     rollouts: int = 2
     """Rollouts of each candidate in the first round."""
-    rounds: int = 2
+    rounds: int = 1
     """Rounds of sequential halving; each drops the worse half and doubles the rollouts."""
     trace: float = 1.0
     """Weight of later values in a rollout's return, as the lambda of TD(lambda); 1: the last."""
-    confidence: float = 1.0
+    confidence: float = 2.0
     """Nats that a candidate gains per standard error by which it is better than the mean one; 0
     keeps the prior."""
 

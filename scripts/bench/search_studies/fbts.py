@@ -41,14 +41,15 @@ NET = ActorCriticConfig(
     attention_width=16,
 )
 SAMPLER = SamplerConfig(
-    moments=6,
-    gap=40,
-    lookahead=LookaheadConfig(candidates=8, plan=4, depth=12, rollouts=2, rounds=2, confidence=1.0),
+    moments=12,
+    gap=20,
+    lookahead=LookaheadConfig(candidates=6, depth=12, rollouts=4, rounds=1, confidence=1.0),
 )
+"""Plans of one decision: what a longer one gains says little of its first action."""
 FEEDBACK = FeedbackSearchConfig(
     iterations=40,
-    keep=6,
-    learner=DistillationConfig(learning_rate=1e-3, epochs=3, minibatch_size=256, value_coef=0.5),
+    keep=8,
+    learner=DistillationConfig(learning_rate=1e-3, epochs=2, minibatch_size=256, value_coef=0.5),
 )
 PLAY = AgentSearchConfig(
     LookaheadConfig(candidates=4, plan=4, depth=8, rollouts=2, rounds=1, confidence=1.0), every=4

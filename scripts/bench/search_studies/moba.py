@@ -28,7 +28,6 @@ from simrl.runs.policies import load_run_policy
 from simrl.runs.presets import moba_1v1
 from simrl.runs.training import start_run
 from simrl.search.agent_policy import AgentSearchConfig
-from simrl.search.lookahead import LookaheadConfig
 from simrl_envs.moba.config import MobaConfig, config_tables
 from simrl_envs.moba.records import game_dtype
 
@@ -37,9 +36,8 @@ OPTIONS = {"threads": 1}
 GAMES = 50
 """Games of each seed."""
 TRAIN_STEPS = 5_000_000
-SEARCH = AgentSearchConfig(
-    LookaheadConfig(candidates=4, plan=2, depth=6, rollouts=2, rounds=1, confidence=2.0), every=2
-)
+SEARCH = AgentSearchConfig()
+"""The defaults: 4 candidates of 2 decisions, 2 rollouts of 6 decisions each, every 2nd decision."""
 
 
 def study(seeds: Sequence[int]) -> Measured:
