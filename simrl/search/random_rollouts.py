@@ -35,6 +35,11 @@ class RolloutConfig:
     """Actions after which a rollout stops; 0: at the end of the game."""
     gamma: float = 1.0
     """Discount of one action."""
+    take_wins: bool = False
+    """Whether a move that wins at once is seen without a rollout: it alone keeps a prior then, and
+    searches with `solve` take the position as proven (Baier and Winands 2013)."""
+    best_value: float = 1.0
+    """Reward of such a move."""
 
     def __post_init__(self) -> None:
         if self.rollouts < 1:
@@ -146,7 +151,13 @@ class RolloutEvaluator:
         from simrl.search.kernels.rollout import RolloutNumbers as Numbers
 
         config = self.config
-        return Numbers(config.rollouts, config.max_plies, float(config.gamma))
+        return Numbers(
+            config.rollouts,
+            config.max_plies,
+            float(config.gamma),
+            config.take_wins,
+            float(config.best_value),
+        )
 
 
 def _streams(num_rows: int, rng: torch.Generator) -> np.ndarray:

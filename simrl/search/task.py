@@ -81,7 +81,6 @@ class Task:
     def _make_root(self) -> RootArrays:
         config = self.config
         scale = config.gumbel.scale if config.rule == "gumbel" else 0.0
-        planned = config.simulations if config.rule == "gumbel" else 1  # the others read no table
         return RootArrays(
             noise=gumbel_noise((self.num_rows, self.num_slots), scale, self.rng).numpy(),
             start=self.arrays.edges[:, 0, VISITS].copy(),

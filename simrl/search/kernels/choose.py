@@ -69,7 +69,11 @@ def choose(
 def _look_through(
     tree: TreeArrays, rule: RuleNumbers, row: int, node: int, scratch: np.ndarray
 ) -> None:
-    """Write visits, q and logits as waiting leaves, proven losses and widening leave them."""
+    """Write visits, q and logits as waiting leaves, proven slots and widening leave them.
+
+    A proven loss is closed.  For PUCT and UCT another proven slot counts as visited without end, so
+    that it is worth its value and nothing in exploration.
+    """
     edges = tree.edges[row, node]
     value = tree.values[row, node, VALUE]
     may_open = edges.shape[1]
@@ -85,9 +89,11 @@ def _look_through(
             child = tree.child[row, node, slot]
             if may_open <= 0:
                 logit = NEVER
-            elif rule.solve and child >= 0 and q <= -rule.best_value:
-                lost = tree.ints[row, child, STATUS] in (ENDED, PROVEN)
-                logit = NEVER if lost else logit
+            elif rule.solve and child >= 0 and tree.ints[row, child, STATUS] in (ENDED, PROVEN):
+                if q <= -rule.best_value:
+                    logit = NEVER
+                elif rule.kind != GUMBEL:
+                    visits = np.float32(np.inf)
             may_open -= 1
         scratch[0, slot], scratch[1, slot], scratch[2, slot] = visits + pending, q, logit
 

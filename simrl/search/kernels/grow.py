@@ -122,10 +122,12 @@ def attach(
     discount: float,
     logits: np.ndarray,
     value: float,
+    exact: bool = False,
 ) -> bool:
     """Make a reserved node part of its tree, and back its value up; say whether it is usable.
 
-    Where the discount is 0 the episode has ended: logits and value are not read.
+    Where the discount is 0 the episode has ended: logits and value are not read.  An `exact` value
+    counts as proven.
     """
     parent, slot = tree.ints[row, node, PARENT], tree.ints[row, node, SLOT]
     usable = math.isfinite(reward) and math.isfinite(discount)
@@ -133,6 +135,8 @@ def attach(
         end(tree, row, node)
     else:
         usable = fill(tree, row, node, logits, value) and usable
+        if exact and rule.solve:
+            tree.ints[row, node, STATUS] = PROVEN
     edges = tree.edges[row, parent]
     edges[REWARD, slot], edges[DISCOUNT, slot] = reward, discount
     tree.child[row, parent, slot] = node

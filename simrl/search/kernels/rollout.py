@@ -37,6 +37,10 @@ class RolloutNumbers(NamedTuple):
     """Actions after which a rollout stops; 0: at the end of the game."""
     gamma: float
     """Discount of one action."""
+    take_wins: bool
+    """Whether an action that wins at once is seen without a rollout."""
+    best_value: float
+    """Reward of such an action."""
 
 
 class Desk(NamedTuple):
@@ -111,11 +115,31 @@ def judge(
 
 
 @njit(nogil=True)
-def _open_slots(rules: Rules, desk: Desk, position: np.ndarray, logits: np.ndarray) -> None:
-    """Write a uniform prior over the legal actions: 0 for those, -inf for the others."""
+def open_slots(
+    rules: Rules,
+    desk: Desk,
+    numbers: RolloutNumbers,
+    position: np.ndarray,
+    logits: np.ndarray,
+) -> bool:
+    """Write a uniform prior over the legal actions: 0 for those, -inf for the others.
+
+    If some win at once, and that is to be seen, they alone keep a prior; return whether they do.
+    """
     rules.legal(position, desk.mask)
+    agent, wins = rules.mover(position), 0
     for slot in range(len(logits)):
-        logits[slot] = ZERO if desk.mask[slot] else NEVER
+        logits[slot] = NEVER
+        if numbers.take_wins and desk.mask[slot]:
+            desk.position[:] = position
+            over = rules.play(desk.position, slot, desk.reward)
+            if over != 0 and desk.reward[agent] >= numbers.best_value:
+                logits[slot] = ZERO
+                wins += 1
+    if wins == 0:
+        for slot in range(len(logits)):
+            logits[slot] = ZERO if desk.mask[slot] else NEVER
+    return wins > 0
 
 
 @njit(nogil=True)
@@ -136,21 +160,24 @@ def _grow(
     tree.words[row, node] = tree.words[row, parent]
     position = tree.state[row, node, :size]
     agent = rules.mover(position)
-    reward = desk.reward
-    over = rules.play(position, slot, reward)
-    paid = reward[agent]  # the rollouts below use `reward` again
+    over = rules.play(position, slot, desk.reward)
+    paid = desk.reward[agent]  # what follows uses `desk` again
     discount: Any = ZERO
     value: Any = ZERO
+    won = False
     if not over:
         same = rules.mover(position) == agent
         discount = np.float32(numbers.gamma if same else -numbers.gamma)
-        _open_slots(rules, desk, position, logits)
-        value = judge(rules, desk, numbers, position, stream, row)
-    attach(tree, rule, row, node, paid, discount, logits, value)
+        won = open_slots(rules, desk, numbers, position, logits)
+        if won:
+            value = np.float32(numbers.best_value)
+        else:
+            value = judge(rules, desk, numbers, position, stream, row)
+    attach(tree, rule, row, node, paid, discount, logits, value, won)
 
 
 _FUNCTIONS = POINTERS[:3]
-_NUMBERS = typeof(RolloutNumbers(1, 0, 1.0))
+_NUMBERS = typeof(RolloutNumbers(1, 0, 1.0, False, 1.0))
 _STREAMS = types.uint64[::1]
 
 # An explicit signature turns a game's functions into pointers: no game is compiled for by itself.
@@ -244,13 +271,13 @@ def judge_rows(
     for row in range(len(states)):
         position = states[row]
         agent, total = mover(position), 0.0
-        _open_slots(rules, desk, position, logits[row])
         going = legal(position, desk.mask) > 0
-        for index in range(numbers.rollouts if going else 0):
+        won = open_slots(rules, desk, numbers, position, logits[row])
+        for index in range(numbers.rollouts if going and not won else 0):
             desk.position[:] = position
             over = play_out(rules, desk, numbers, streams, row)
             total += desk.total[agent]
             if last.shape[0] > 0:
                 cut[row * numbers.rollouts + index] = not over
                 last[row, index] = desk.position
-        value[row] = np.float32(total / numbers.rollouts)
+        value[row] = np.float32(numbers.best_value if won else total / numbers.rollouts)
