@@ -134,6 +134,7 @@ def moba_style() -> PreferenceConfig:
             recording=1,
             pool=4096,
         ),
+        # The learned reward pays at every step, the game's at few: at 0.15 it drowned the game.
         relabel=RelabelConfig(mode="add", weight=0.05),
         model=RewardModelConfig(hidden=(64, 64), output="linear", absorbing=False),
         fit=RewardTrainerConfig(learning_rate=1e-3, batch_size=64, epochs=10, l2=0.01),

@@ -36,6 +36,7 @@ STYLES: Mapping[str, tuple[Mapping[str, float], str]] = {
 NOTES = {
     "moba_style_shift": "smaller of the two styles' gains a minute over the control; bar: above 0",
     "moba_win_rate_change": "worse of the two, against the lane pusher; bar: at least -0.10",
+    "moba_style_contrast": "aggressive damage by farming's, or the last hits so: the smaller",
     "moba_aggressive_damage": "damage to heroes a minute, by the control's",
     "moba_farming_last_hits": "last hits a minute, by the control's",
     "moba_control_win_rate": "share of games won by the control",
@@ -55,10 +56,16 @@ def study(seeds: Sequence[int]) -> tuple[dict[str, float], dict[str, list[Outcom
         style: _mean(runs[style], figure) / _mean(runs["control"], figure)
         for style, (_, figure) in STYLES.items()
     }
+    (one, (_, first)), (other, (_, second)) = STYLES.items()
+    contrast = min(
+        _mean(runs[one], first) / _mean(runs[other], first),
+        _mean(runs[other], second) / _mean(runs[one], second),
+    )
     control = _win_rate(runs["control"])
     return {
         "moba_style_shift": min(gain.values()) - 1.0,
         "moba_win_rate_change": min(_win_rate(runs[style]) for style in STYLES) - control,
+        "moba_style_contrast": contrast - 1.0,
         "moba_aggressive_damage": gain["aggressive"],
         "moba_farming_last_hits": gain["farming"],
         "moba_control_win_rate": control,
