@@ -20,6 +20,7 @@ from simrl.core.seeding import child_seed
 from simrl.core.spec import EnvSpec
 from simrl.rollout.evaluate import Evaluation, Score, evaluate
 from simrl.runs.config import is_run, run_config
+from simrl.runs.policies import named_run
 from simrl.selfplay.payoff import Payoff
 from simrl.selfplay.tournament import Standings, round_robin
 
@@ -115,7 +116,7 @@ def _opponents(args: EvaluateArguments, stage: Stage, spec: EnvSpec) -> list[str
     asked = split_names(args.opponents)
     if asked:
         return asked
-    folder = str(args.policy).partition("@")[0]
+    folder = named_run(str(args.policy))[0]
     own = list(run_config(folder).evaluation.opponents) if is_run(folder) else []
     return own or list(env_plugin(stage.env).policies) or ["random"]
 

@@ -23,6 +23,7 @@ from simrl.learn.policy import NetworkPolicy
 from simrl.rollout.replay import record_replay
 from simrl.rollout.seating import Seating
 from simrl.runs.config import is_run
+from simrl.runs.policies import named_run
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _default_path(args: PlayArguments, replay: Replay) -> Path:
     names = "-vs-".join(dict.fromkeys(name.replace("/", "_") for name in replay.policies))
     file = f"{names}-seed{args.seed}.jsonl".replace(" ", "").replace("@", "-at-").replace(":", "-")
     for name in (args.a, args.b or ""):
-        folder = name.partition("@")[0]
+        folder = named_run(name)[0]
         if folder and is_run(folder):
             return Path(folder) / "replays" / file
     return Path(file)

@@ -13,7 +13,7 @@ from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.runs.config import is_run, run_config
 from simrl.runs.options import parse_options
-from simrl.runs.policies import named_policy
+from simrl.runs.policies import named_policy, named_run
 
 MAX_ENVS = 256
 """Games that are played side by side."""
@@ -45,7 +45,7 @@ def stage_for(names: Sequence[str], env: str | None, options: Sequence[str]) -> 
     """
     given = parse_options(options)
     for name in names:
-        folder = name.partition("@")[0]
+        folder = named_run(name)[0]
         if is_run(folder):
             config = run_config(folder)
             if env in (None, config.env):
@@ -53,8 +53,8 @@ def stage_for(names: Sequence[str], env: str | None, options: Sequence[str]) -> 
     if env is not None:
         return Stage(env, given)
     for name in names:
-        if Path(name.partition("@")[0]).is_dir():
-            run_config(name.partition("@")[0])  # says what is missing in that folder
+        if Path(named_run(name)[0]).is_dir():
+            run_config(named_run(name)[0])  # says what is missing in that folder
     raise ValueError(
         f"none of {', '.join(names)} is a run, so name the environment with --env; "
         f"the environments are {', '.join(env_names())}"
@@ -68,5 +68,5 @@ def split_names(text: str) -> list[str]:
 
 def short_name(name: str) -> str:
     """Shorten a run's path to its folder's name; other names stay."""
-    folder, at, which = name.partition("@")
-    return f"{Path(folder).resolve().name}{at}{which}" if is_run(folder) else name
+    folder = named_run(name)[0]
+    return name.replace(folder, Path(folder).resolve().name, 1) if is_run(folder) else name

@@ -27,6 +27,9 @@ from simrl.rollout.random import RandomPolicy
 from simrl.runs.config import PREFERENCES_FILE, from_dict, is_run, run_config
 from simrl.runs.options import parse_options
 
+SEARCHES = ("mcts", "search", "openspiel")
+"""What the names of players that search begin with, before a colon."""
+
 
 def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy:
     """Build the policy called `name` for an environment.
@@ -35,7 +38,8 @@ def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Po
     the best checkpoint if there is one and else the newest, `RUN@best`, `RUN@newest`,
     `RUN@12000000` (the checkpoint after so many agent-steps) and `RUN@snapshot-000012000000` (a
     league opponent) say which.  A controller's options may follow its name, such as
-    `nmpc:solver=ipopt:horizon=30`, each value in YAML.  ValueError lists the valid names.
+    `nmpc:solver=ipopt:horizon=30`, each value in YAML.  `mcts:1000` and `search:RUN` are players
+    that search, see `simrl.runs.searchers.search_player`.  ValueError lists the valid names.
     """
     scripted = env_plugin(spec.id).policies
     if name in scripted:
@@ -47,14 +51,32 @@ def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Po
         options = re.split(r":(?=\w+=)", rest) if colon else []  # a value may hold colons itself
         controller = controller_plugin(kind)
         return controller.make(spec, make_config(controller.config, parse_options(options), kind))
+    if kind in SEARCHES:
+        from simrl.runs.searchers import search_player  # it imports compiled kernels
+
+        return search_player(name, spec, env_options)
     folder, _, which = name.partition("@")
     if is_run(folder):
         trained = run_config(folder).env
         if trained != spec.id:
             raise ValueError(f"{folder} was trained in {trained}, it cannot play {spec.id}")
         return load_run_policy(folder, which)
-    valid = ", ".join([*scripted, "random", *controller_names()])
+    searches = [f"{search}:..." for search in SEARCHES]
+    valid = ", ".join([*scripted, "random", *controller_names(), *searches])
     raise ValueError(f"unknown policy {name!r}; give a run folder or one of: {valid}")
+
+
+def split_words(text: str) -> list[str]:
+    """Part `NAME:NAME=VALUE:1000` at its colons; a value may hold colons itself."""
+    return re.split(r":(?=\w+=|\d+(?::|$))", text)
+
+
+def named_run(name: str) -> tuple[str, str]:
+    """Return folder and checkpoint of `RUN`, `RUN@WHICH`, `search:RUN...`; others stay whole."""
+    kind, _, rest = name.partition(":")
+    run = split_words(rest)[0] if kind == "search" else name
+    folder, _, which = run.partition("@")
+    return folder, which
 
 
 def load_run_policy(folder: Path | str, which: str = "") -> NetworkPolicy:
