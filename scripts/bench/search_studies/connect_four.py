@@ -85,7 +85,7 @@ def questions(count: int, seed: int) -> list[Question]:
     found: list[Question] = []
     seen: set[tuple[int, int]] = set()
     while len(found) < count:
-        moves = _play(rng, int(rng.choice(STONES)), careful=bool(rng.random() < CAREFUL))
+        moves = random_game(rng, int(rng.choice(STONES)), careful=bool(rng.random() < CAREFUL))
         if moves is None:
             continue
         keys = [_key(moves), _key([WIDTH - 1 - column for column in moves])]
@@ -156,7 +156,7 @@ def right_shares(asked: Sequence[Question], chosen: Sequence[Sequence[int]]) -> 
     return np.mean(np.array(right, np.float64), axis=0)
 
 
-def _play(rng: np.random.Generator, stones: int, *, careful: bool) -> list[int] | None:
+def random_game(rng: np.random.Generator, stones: int, *, careful: bool) -> list[int] | None:
     """Play so many stones at random, or None if the game ended before."""
     moves: list[int] = []
     own, taken = board([])
