@@ -14,8 +14,10 @@ from simrl.search.model import Evaluation, Evaluator
 from simrl.search.plain_net import KernelNet
 from simrl.search.turn_view import TurnView
 
-KERNEL_ROWS = 64
-"""Rows up to which the in-kernel network beats one call of torch's layers."""
+KERNEL_WEIGHTS = 2**17
+"""Weights up to which a network runs best inside the kernels, since they stay in a core's cache."""
+KERNEL_ROWS = 8
+"""Positions up to which any plain network runs best there."""
 
 
 class NetworkEvaluator:
@@ -47,9 +49,15 @@ class NetworkEvaluator:
         legal = seen["action_mask"][:, : self.num_slots]
         return self._judge_torch(seen, legal)
 
+    def in_kernels(self, num_rows: int) -> bool:
+        """Say whether the network runs inside the kernels in searches of `num_rows` positions."""
+        if self.kernel_net is None:
+            return False
+        return num_rows <= KERNEL_ROWS or len(self.kernel_net.numbers.weights) <= KERNEL_WEIGHTS
+
     def judge(self, obs: Tensor, legal: Tensor) -> Evaluation:
         """Judge positions by what the mover sees `[B, D]` and may do `[B, K]`."""
-        if self.kernel_net is None or len(obs) > KERNEL_ROWS:
+        if self.kernel_net is None or not self.in_kernels(len(obs)):
             return self._judge_torch({"policy": obs}, legal)
         from simrl.search.kernels.net import judge_rows
 

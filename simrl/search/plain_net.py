@@ -43,9 +43,11 @@ class KernelNet:
         if net.critic is not None:
             towers.append(_layers(net.critic.trunk, net.critic.head))
         self._layers = [layer for tower in towers for layer in tower]
+        ends = [tower[-1] for tower in towers]
+        self._last = [layer in ends for layer in self._layers]
         plan, start = [], 0
-        for layer in self._layers:
-            outputs = -(-layer.out_features // WIDTH) * WIDTH
+        for layer, last in zip(self._layers, self._last, strict=True):
+            outputs = layer.out_features if last else -(-layer.out_features // WIDTH) * WIDTH
             plan.append((layer.in_features, outputs, start))
             start += (layer.in_features + 1) * outputs
         kinds = [type(layer) for layer in net.trunk if not isinstance(layer, nn.Linear)]
@@ -71,12 +73,15 @@ class KernelNet:
     def read(self) -> NetNumbers:
         """Copy the weights as they are now, and return where they are."""
         numbers = self.numbers
-        for layer, (inputs, outputs, start) in zip(self._layers, numbers.plan, strict=True):
-            end = start + inputs * outputs
-            weights = numbers.weights[start:end].reshape(inputs, outputs)
-            weights[:, : layer.out_features] = layer.weight.detach().numpy().T
-            bias = numbers.weights[end : end + outputs]
-            bias[: layer.out_features] = layer.bias.detach().numpy()
+        parts = zip(self._layers, self._last, numbers.plan.tolist(), strict=True)
+        for layer, last, (inputs, outputs, start) in parts:
+            end, width = start + inputs * outputs, layer.out_features
+            weight = layer.weight.detach().numpy()
+            if last:
+                numbers.weights[start:end] = weight.ravel()
+            else:
+                numbers.weights[start:end].reshape(inputs, outputs)[:, :width] = weight.T
+            numbers.weights[end : end + width] = layer.bias.detach().numpy()
         normalisers = [self.net.normaliser]
         if self.net.critic is not None:
             normalisers.append(self.net.critic.normaliser)

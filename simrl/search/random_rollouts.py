@@ -131,6 +131,7 @@ class RolloutEvaluator:
 
     def _beyond(self, state: Tensor, cut: Tensor, last: np.ndarray, rng: torch.Generator) -> Tensor:
         """Return what the stopped rollouts' ends add to each position's value, `[B]`."""
+        from simrl.search.kernels.pointers import game_pointers
         from simrl.search.kernels.turn import mover_rows
 
         assert self.leaf is not None
@@ -140,7 +141,7 @@ class RolloutEvaluator:
         movers = []
         for positions in (state, ends):
             agent = np.empty(len(positions), np.int64)
-            mover_rows(*pointers(self.rules), positions.contiguous().numpy(), agent)
+            mover_rows(game_pointers(self.rules), positions.contiguous().numpy(), agent)
             movers.append(torch.from_numpy(agent))
         sign = torch.where(movers[0][rows] == movers[1], 1.0, -1.0)
         value = self.leaf(ends, rng).value.float() * sign

@@ -9,7 +9,7 @@ from torch import Tensor
 from simrl.core.dynamics import TurnDynamics
 from simrl.core.spec import EnvSpec
 from simrl.search.model import Transition
-from simrl.search.turn_view import TurnView, pointers
+from simrl.search.turn_view import TurnView
 
 
 class TurnModel:
@@ -39,6 +39,7 @@ class TurnModel:
         self.view.check(state)
         if self.rules is None:
             return self._step_dynamics(state, action)
+        from simrl.search.kernels.pointers import game_pointers
         from simrl.search.kernels.turn import play_rows
 
         after = state.clone(memory_format=torch.contiguous_format)
@@ -46,7 +47,7 @@ class TurnModel:
         discount = np.empty(len(state), np.float32)
         chosen = action[:, 0].contiguous().numpy()
         play_rows(
-            *pointers(self.rules),
+            game_pointers(self.rules),
             after.numpy(),
             self.rules.num_agents,
             np.float32(self.gamma),

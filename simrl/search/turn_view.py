@@ -48,10 +48,11 @@ class TurnView:
         self.check(state)
         if self.rules is None:
             return self.dynamics.mover(state)
+        from simrl.search.kernels.pointers import game_pointers
         from simrl.search.kernels.turn import mover_rows
 
         agent = np.empty(len(state), np.int64)
-        mover_rows(*pointers(self.rules), state.contiguous().numpy(), agent)
+        mover_rows(game_pointers(self.rules), state.contiguous().numpy(), agent)
         return torch.from_numpy(agent)
 
     def look(self, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,11 +62,12 @@ class TurnView:
         if rules is None:
             seen = self.observe(state)
             return seen["policy"], seen["action_mask"][:, : self.num_slots]
+        from simrl.search.kernels.pointers import game_pointers
         from simrl.search.kernels.turn import look_rows
 
         obs = np.empty((len(state), rules.obs_size), np.float32)
         mask = np.empty((len(state), rules.num_actions), np.bool_)
-        look_rows(*pointers(rules), state.contiguous().numpy(), obs, mask)
+        look_rows(game_pointers(rules), state.contiguous().numpy(), obs, mask)
         return torch.from_numpy(obs), torch.from_numpy(mask)
 
     def observe(self, state: Tensor) -> Obs:

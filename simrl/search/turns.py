@@ -18,7 +18,6 @@ from simrl.search.model import Evaluation
 from simrl.search.random_rollouts import RolloutEvaluator
 from simrl.search.task import Task
 from simrl.search.turn_model import TurnModel
-from simrl.search.turn_view import pointers
 
 if TYPE_CHECKING:
     from simrl.core.turn_rules import TurnRules
@@ -52,8 +51,8 @@ def run_turns(task: Task, rules: TurnRules) -> None:
     evaluator = task.evaluator
     if task.config.parallel_leaves > 1:
         _run_rounds(task, rules)
-    elif isinstance(evaluator, NetworkEvaluator) and evaluator.kernel_net is not None:
-        _run_whole(task, rules, evaluator.kernel_net.read())
+    elif isinstance(evaluator, NetworkEvaluator) and evaluator.in_kernels(task.num_rows):
+        _run_whole(task, rules, evaluator)
     elif isinstance(evaluator, RolloutEvaluator) and _rolls_out(task, evaluator):
         evaluator.simulate(task, 0, task.num_rows)
     else:
@@ -69,6 +68,7 @@ def _rolls_out(task: Task, evaluator: RolloutEvaluator) -> bool:
 
 def _run_rounds(task: Task, rules: TurnRules) -> None:
     """Call the evaluator once for a round of simulations."""
+    from simrl.search.kernels.pointers import game_pointers
     from simrl.search.kernels.turn import collect_turns
 
     evaluator = task.evaluator
@@ -78,9 +78,9 @@ def _run_rounds(task: Task, rules: TurnRules) -> None:
     obs = torch.empty(size, rules.obs_size if observing else 0)
     mask = torch.empty(size, rules.num_actions, dtype=torch.bool)
     game = (task.state_size, rules.num_agents, _gamma(task), obs.numpy(), mask.numpy())
-    functions, state = pointers(rules), task.tree.positions
+    functions, state = game_pointers(rules), task.tree.positions
     while task.root.left.any() and not task.out_of_time():
-        found = collect_turns(*functions, task.arrays, task.root, task.rule, leaves, *game)
+        found = collect_turns(functions, task.arrays, task.root, task.rule, leaves, *game)
         if not found:
             continue
         if isinstance(evaluator, ObservingEvaluator):
@@ -93,16 +93,19 @@ def _run_rounds(task: Task, rules: TurnRules) -> None:
         back_up(task, leaves, found, evaluation)
 
 
-def _run_whole(task: Task, rules: TurnRules, net: object) -> None:
+def _run_whole(task: Task, rules: TurnRules, evaluator: NetworkEvaluator) -> None:
     """Run everything in kernels, slices of the rows side by side; the result is the same."""
+    from simrl.search.kernels.pointers import game_pointers
     from simrl.search.kernels.turn import search_turns
 
+    assert evaluator.kernel_net is not None
+    net = evaluator.kernel_net.numbers  # read when it judged the roots
     game = (task.state_size, rules.num_agents, _gamma(task), rules.obs_size)
     most = CHUNK if task.config.seconds > 0.0 else task.config.simulations
     work = task.num_rows * most
     threads = max(1, min(usable_cores(), task.num_rows, work // WORK_PER_THREAD))
-    bounds = np.linspace(0, task.num_rows, threads + 1).astype(int).tolist()
-    given = (*pointers(rules), task.arrays, task.root, task.rule, net, *game)
+    bounds = [task.num_rows * index // threads for index in range(threads + 1)]
+    given = (game_pointers(rules), task.arrays, task.root, task.rule, net, *game)
 
     def run(index: int) -> tuple[int, int]:
         bad: tuple[int, int] = search_turns(*given, bounds[index], bounds[index + 1], most)

@@ -36,7 +36,7 @@ LOWEST = np.float32(-1e9)
 NEVER = np.float32(-np.inf)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def choose(
     tree: TreeArrays,
     root: RootArrays,
@@ -98,7 +98,7 @@ def _look_through(
         scratch[0, slot], scratch[1, slot], scratch[2, slot] = visits + pending, q, logit
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _puct(
     rule: RuleNumbers,
     count: float,
@@ -113,23 +113,24 @@ def _puct(
     if low == high:
         low = high = value
         for slot in range(len(q)):
-            if visits[slot] > ZERO:
-                low, high = min(low, q[slot]), max(high, q[slot])
+            known = q[slot]
+            known = known if visits[slot] > ZERO else value
+            low, high = min(low, known), max(high, known)
     scale = ONE / max(high - low, SMALL)
     growth = math.log((count + rule.c_base + ONE) / rule.c_base)
     explore = math.sqrt(count) * (rule.c_init + growth)
     best, best_score = -1, NEVER
     for slot in range(len(q)):
-        if logits[slot] > NEVER:
-            score = explore * prob[slot] / (ONE + visits[slot])
-            if visits[slot] > ZERO:
-                score += (q[slot] - low) * scale
-            if score > best_score:
-                best, best_score = slot, score
+        worth, count_here = (q[slot] - low) * scale, visits[slot]
+        score = explore * prob[slot] / (ONE + count_here)
+        score += worth if count_here > ZERO else ZERO
+        better = logits[slot] > NEVER and score > best_score
+        best = slot if better else best
+        best_score = score if better else best_score
     return best
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def complete_values(
     rule: RuleNumbers,
     raw: float,
@@ -141,32 +142,30 @@ def complete_values(
     """Write sigma(completed q) `[K]`: untried slots count as the mixed value."""
     total, most, seen, weighted = ZERO, ZERO, ZERO, ZERO
     for slot in range(len(q)):
-        total += visits[slot]
-        most = max(most, visits[slot])
-        if visits[slot] > ZERO:
-            seen += max(TINY, prob[slot])
+        count, weight = visits[slot], max(TINY, prob[slot])
+        weight = weight if count > ZERO else ZERO
+        total += count
+        most = max(most, count)
+        seen += weight
+        weighted += weight * q[slot]
     if total == ZERO and rule.rescale:
         sigma[:] = ZERO
         return
-    for slot in range(len(q)):
-        if visits[slot] > ZERO:
-            weighted += max(TINY, prob[slot]) * q[slot] / seen
-    mixed = (raw + total * weighted) / (total + ONE)
+    mixed = (raw + total * (weighted / max(seen, TINY))) / (total + ONE)
     low, high = np.float32(np.inf), NEVER
     for slot in range(len(q)):
-        value = q[slot] if visits[slot] > ZERO else mixed
+        value = q[slot]
+        value = value if visits[slot] > ZERO else mixed
         sigma[slot] = value
         low, high = min(low, value), max(high, value)
     factor = (rule.visit_offset + most) * rule.value_scale
-    shift = ZERO
-    if rule.rescale:
-        shift = low
-        factor = factor / max(high - low, SMALL)
+    shift = low if rule.rescale else ZERO
+    factor = factor / max(high - low, SMALL) if rule.rescale else factor
     for slot in range(len(q)):
         sigma[slot] = (sigma[slot] - shift) * factor
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _gumbel_root(
     root: RootArrays, row: int, visits: np.ndarray, logits: np.ndarray, sigma: np.ndarray
 ) -> int:
@@ -192,7 +191,7 @@ def _gumbel_root(
     return best if best >= 0 else other
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _gumbel_inner(visits: np.ndarray, logits: np.ndarray, sigma: np.ndarray) -> int:
     """Return argmax of softmax(logits + sigma) - n_a / (1 + sum n)."""
     top, total = NEVER, ZERO
@@ -206,14 +205,14 @@ def _gumbel_inner(visits: np.ndarray, logits: np.ndarray, sigma: np.ndarray) -> 
         norm += sigma[slot]
     best, best_score = -1, NEVER
     for slot in range(len(visits)):
-        if logits[slot] > NEVER:
-            score = sigma[slot] / norm - visits[slot] / (ONE + total)
-            if score > best_score:
-                best, best_score = slot, score
+        score = sigma[slot] / norm - visits[slot] / (ONE + total)
+        better = logits[slot] > NEVER and score > best_score
+        best = slot if better else best
+        best_score = score if better else best_score
     return best
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _uct(
     rule: RuleNumbers,
     count: float,

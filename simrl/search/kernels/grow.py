@@ -36,7 +36,7 @@ from simrl.search.kernels.layout import (
 NEW, AGAIN, FINAL, BUSY = range(4)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def descend(
     tree: TreeArrays, root: RootArrays, rule: RuleNumbers, row: int, scratch: np.ndarray
 ) -> tuple[int, int, int]:
@@ -60,7 +60,7 @@ def descend(
         node = child
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def reserve(tree: TreeArrays, row: int, parent: int, slot: int) -> int:
     """Take the next free node for `slot` of `parent`; the parent learns of it in `attach`."""
     node = tree.count[row]
@@ -80,7 +80,7 @@ def wait(tree: TreeArrays, row: int, node: int, sign: int) -> None:
         node = parent
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def fill(tree: TreeArrays, row: int, node: int, logits: np.ndarray, value: float) -> bool:
     """Write prior and value of a node that was never visited; say whether they are usable."""
     edges = tree.edges[row, node]
@@ -112,7 +112,7 @@ def fill(tree: TreeArrays, row: int, node: int, logits: np.ndarray, value: float
     return usable
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def attach(
     tree: TreeArrays,
     rule: RuleNumbers,
@@ -144,7 +144,7 @@ def attach(
     return usable
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def end(tree: TreeArrays, row: int, node: int) -> None:
     """Make `node` the end of an episode: worth 0, without slots."""
     tree.edges[row, node] = ZERO
@@ -167,7 +167,7 @@ def visit_again(tree: TreeArrays, rule: RuleNumbers, row: int, node: int, value:
     back_up(tree, rule, row, node, value)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def back_up(tree: TreeArrays, rule: RuleNumbers, row: int, node: int, value: float) -> None:
     """Add the return of a simulation that ended at `node` to every node and slot above it."""
     settled = rule.solve and (

@@ -10,7 +10,7 @@ from numba import njit
 
 RELU, LEAKY_RELU, TANH = range(3)
 WIDTH = 16
-"""Layers are padded to multiples of this many outputs, so that loops over them are all vectors."""
+"""Layers have multiples of this many outputs, so that loops over them are all vectors."""
 
 ZERO, SLOPE = np.float32(0.0), np.float32(0.01)
 
@@ -19,9 +19,11 @@ class NetNumbers(NamedTuple):
     """Hold the weights of an actor-critic made of plain MLPs."""
 
     weights: np.ndarray
-    """float32, one layer after the other: weights `[inputs, outputs]`, then biases `[outputs]`."""
+    """float32, one layer after the other: weights, then biases `[outputs]`.  The weights are
+    `[inputs, outputs]`, but `[outputs, inputs]` in the last layer of a tower, which is narrow."""
     plan: np.ndarray
-    """int64 `[layers, 3]`: inputs, padded outputs and first weight of each layer."""
+    """int64 `[layers, 3]`: inputs, outputs and first weight of each layer; outputs are padded to
+    multiples of `WIDTH`, but not in the last layer of a tower."""
     actor_layers: int
     """Layers of the actor; those that follow are a critic of its own, if there are any."""
     num_logits: int
@@ -40,7 +42,7 @@ class NetNumbers(NamedTuple):
     """float32 `[V]`."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def judge(net: NetNumbers, obs: np.ndarray, buffers: np.ndarray, picked: np.ndarray) -> float:
     """Return the value of `obs` `[D]`; logits are left in the first columns of `buffers[2]`.
 
@@ -59,7 +61,7 @@ def judge(net: NetNumbers, obs: np.ndarray, buffers: np.ndarray, picked: np.ndar
     return value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _tower(
     net: NetNumbers,
     first: int,
@@ -78,18 +80,18 @@ def _tower(
             value = (value - net.shift[which, column]) * net.scale[which, column]
             value = min(max(value, -net.clip), net.clip)
         x[column] = value
-    for layer in range(first, last):
+    for layer in range(first, last - 1):
         inputs, outputs, start = net.plan[layer]
-        final = layer == last - 1
-        y = out if final else buffers[1 - (layer - first) % 2]
-        _linear(net.weights, start, inputs, outputs, x, y, picked)
-        if not final:
-            _activate(net.activation, y, outputs)
+        y = buffers[1 - (layer - first) % 2]
+        _wide(net.weights, start, inputs, outputs, x, y, picked)
+        _activate(net.activation, y, outputs)
         x = y
+    inputs, outputs, start = net.plan[last - 1]
+    _narrow(net.weights, start, inputs, outputs, x, out)
 
 
-@njit(nogil=True, cache=True)
-def _linear(
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _wide(
     weights: np.ndarray,
     start: int,
     inputs: int,
@@ -99,9 +101,9 @@ def _linear(
     picked: np.ndarray,
 ) -> None:
     """Write y = x W + b, with the rows of W that meet a zero left out, four rows at a time."""
-    bias = start + inputs * outputs
+    bias = weights[start + inputs * outputs : start + (inputs + 1) * outputs]
     for column in range(outputs):
-        y[column] = weights[bias + column]
+        y[column] = bias[column]
     count = 0
     for row in range(inputs):
         picked[count] = row
@@ -123,6 +125,19 @@ def _linear(
         for column in range(outputs):
             y[column] += a * w0[column]
         index += 1
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def _narrow(
+    weights: np.ndarray, start: int, inputs: int, outputs: int, x: np.ndarray, y: np.ndarray
+) -> None:
+    """Write y = W x + b, one product of vectors for each output."""
+    for output in range(outputs):
+        row = weights[start + output * inputs : start + (output + 1) * inputs]
+        total = ZERO
+        for column in range(inputs):
+            total += x[column] * row[column]
+        y[output] = total + weights[start + outputs * inputs + output]
 
 
 @njit(nogil=True, cache=True)

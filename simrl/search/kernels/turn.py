@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numba import njit, typeof, types
 
-from simrl.core.turn_rules import LEGAL, MOVER, OBSERVE, PLAY
 from simrl.search.kernels.choose import NEVER, ZERO
 from simrl.search.kernels.grow import (
     AGAIN,
@@ -35,9 +34,17 @@ from simrl.search.kernels.layout import (
     TreeArrays,
 )
 from simrl.search.kernels.net import NetNumbers, judge
+from simrl.search.kernels.pointers import (
+    GAME,
+    KINDS,
+    take_legal,
+    take_mover,
+    take_observe,
+    take_play,
+)
 
 F32, I32, I64 = types.float32, types.int32, types.int64
-POINTERS = tuple(types.FunctionType(kind) for kind in (PLAY, MOVER, LEGAL, OBSERVE))
+POINTERS = KINDS
 
 
 def _example() -> tuple[TreeArrays, RootArrays, RuleNumbers, Leaves, NetNumbers]:
@@ -70,7 +77,7 @@ BYTES_2D, BOOL_2D, F32_1D, F32_2D = (
 )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _play(
     play: Any, mover: Any, state: np.ndarray, action: int, gamma: float, rewards: np.ndarray
 ) -> tuple[float, float]:
@@ -82,7 +89,7 @@ def _play(
     return rewards[before], gamma if mover(state) == before else -gamma
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _grow(
     play: Any,
     mover: Any,
@@ -105,15 +112,12 @@ def _grow(
 
 
 @njit(
-    types.void(*POINTERS, BYTES_2D, I64, F32, I64[::1], F32_1D, F32_1D),
+    types.void(GAME, BYTES_2D, I64, F32, I64[::1], F32_1D, F32_1D),
     nogil=True,
     cache=True,
 )
 def play_rows(
-    play: Any,
-    mover: Any,
-    legal: Any,
-    observe: Any,
+    game: np.ndarray,
     state: np.ndarray,
     num_agents: int,
     gamma: float,
@@ -122,46 +126,41 @@ def play_rows(
     discount: np.ndarray,
 ) -> None:
     """Play `action` `[B]` in `state` `[B, S]`, in place; write rewards and signed discounts."""
+    play, mover = take_play(game), take_mover(game)
     rewards = np.zeros(num_agents, np.float32)
     for row in range(len(state)):
         reward[row], discount[row] = _play(play, mover, state[row], action[row], gamma, rewards)
 
 
-@njit(types.void(*POINTERS, BYTES_2D, F32_2D, BOOL_2D), nogil=True, cache=True)
+@njit(types.void(GAME, BYTES_2D, F32_2D, BOOL_2D), nogil=True, cache=True)
 def look_rows(
-    play: Any,
-    mover: Any,
-    legal: Any,
-    observe: Any,
+    game: np.ndarray,
     state: np.ndarray,
     obs: np.ndarray,
     mask: np.ndarray,
 ) -> None:
     """Write what the mover sees `[B, D]` and may do `[B, K]` in `state` `[B, S]`."""
+    legal, observe = take_legal(game), take_observe(game)
     for row in range(len(state)):
         legal(state[row], mask[row])
         observe(state[row], obs[row])
 
 
-@njit(types.void(*POINTERS, BYTES_2D, I64[::1]), nogil=True, cache=True)
-def mover_rows(
-    play: Any, mover: Any, legal: Any, observe: Any, state: np.ndarray, agent: np.ndarray
-) -> None:
+@njit(types.void(GAME, BYTES_2D, I64[::1]), nogil=True, cache=True)
+def mover_rows(game: np.ndarray, state: np.ndarray, agent: np.ndarray) -> None:
     """Write whose turn it is `[B]` in `state` `[B, S]`."""
+    mover = take_mover(game)
     for row in range(len(state)):
         agent[row] = mover(state[row])
 
 
 @njit(
-    I64(*POINTERS, TREE, ROOT, RULE, LEAVES, I64, I64, F32, F32_2D, BOOL_2D),
+    I64(GAME, TREE, ROOT, RULE, LEAVES, I64, I64, F32, F32_2D, BOOL_2D),
     nogil=True,
     cache=True,
 )
 def collect_turns(
-    play: Any,
-    mover: Any,
-    legal: Any,
-    observe: Any,
+    game: np.ndarray,
     tree: TreeArrays,
     root: RootArrays,
     rule: RuleNumbers,
@@ -178,6 +177,8 @@ def collect_turns(
     written.  Simulations that ended
     the game or met a final value are complete on return.
     """
+    play, mover = take_play(game), take_mover(game)
+    legal, observe = take_legal(game), take_observe(game)
     num_slots = tree.child.shape[2]
     scratch, rewards = np.empty((4, num_slots), np.float32), np.zeros(num_agents, np.float32)
     nothing = np.zeros(num_slots, np.float32)
@@ -215,15 +216,12 @@ def collect_turns(
 
 
 @njit(
-    types.UniTuple(I64, 2)(*POINTERS, TREE, ROOT, RULE, NET, I64, I64, F32, I64, I64, I64, I64),
+    types.UniTuple(I64, 2)(GAME, TREE, ROOT, RULE, NET, I64, I64, F32, I64, I64, I64, I64),
     nogil=True,
     cache=True,
 )
 def search_turns(
-    play: Any,
-    mover: Any,
-    legal: Any,
-    observe: Any,
+    game: np.ndarray,
     tree: TreeArrays,
     root: RootArrays,
     rule: RuleNumbers,
@@ -240,6 +238,8 @@ def search_turns(
 
     Returns row and node of the first unusable evaluation, or -1, -1.
     """
+    play, mover = take_play(game), take_mover(game)
+    legal, observe = take_legal(game), take_observe(game)
     num_slots = tree.child.shape[2]
     scratch, rewards = np.empty((4, num_slots), np.float32), np.zeros(num_agents, np.float32)
     logits, mask = np.zeros(num_slots, np.float32), np.zeros(num_slots, np.bool_)
