@@ -5,7 +5,7 @@
 Anthony et al. 2017, "Thinking Fast and Slow with Deep Learning and Tree Search"; Silver et al.
 2018, "A general reinforcement learning algorithm that masters chess, shogi, and Go through
 self-play".  Which search it is, is not known here: a policy that gives the extras "searched",
-"search_policy" and "search_value" plays, and a callable searches old positions anew.
+"search_policy" and "search_policy_value" plays, and a callable searches old positions anew.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from simrl.learn.replay import Positions
 from simrl.learn.search_targets import outcome_returns
 from simrl.rollout.observer import Observer, StepRecord
 
-SEARCHED, POLICY, VALUE = "searched", "search_policy", "search_value"
+SEARCHED, POLICY, VALUE = "searched", "search_policy", "search_policy_value"
 """Extras of a policy that searches: in which rows it did bool `[rows]`, and what it found there,
 `[rows, K]` and `[rows]`; what other rows hold does not count."""
 

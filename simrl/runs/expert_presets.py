@@ -23,7 +23,7 @@ def tic_tac_toe() -> ExpertConfig:
         net=ActorCriticConfig(hidden=(64, 64), encoder=EncoderConfig(maps="flat")),
         search=SearchConfig(simulations=16),
         evaluation_simulations=32,
-        exploration=ExplorationConfig(sampled_moves=3, random=0.25),
+        exploration=ExplorationConfig(random_moves=3, sampled_moves=3),
         mirror=True,
         capacity=50_000,
         learner=SearchLearnerConfig(learning_rate=3e-3, minibatch_size=256),

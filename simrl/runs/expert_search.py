@@ -83,7 +83,7 @@ class Game:
                 for state in positions.state.split(REANALYSE_ROWS)
             ]
             policy = torch.cat([result.policy for result in found])
-            return policy, torch.cat([result.value for result in found])
+            return policy, torch.cat([result.policy_value for result in found])
 
         return again
 

@@ -32,8 +32,8 @@ class SearchPolicy:
     It reads the game itself ("state").  A deterministic act leaves out noise at the root and plays
     the most visited slot (for Gumbel: the best of the most visited).
 
-    Extras: "searched" `[rows]` bool; "search_policy" and "search_q" float32 `[rows, K]` and
-    "search_value" `[rows]`, NaN in rows that had to wait.
+    Extras: "searched" `[rows]` bool; "search_policy" and "search_q" float32 `[rows, K]`,
+    "search_value" and "search_policy_value" `[rows]`, NaN in rows that had to wait.
     """
 
     reads: frozenset[str] = frozenset({"state", "action_mask"})
@@ -81,12 +81,14 @@ class SearchPolicy:
             "search_policy": torch.full(shape, torch.nan),
             "search_q": torch.full(shape, torch.nan),
             "search_value": torch.full(shape[:1], torch.nan),
+            "search_policy_value": torch.full(shape[:1], torch.nan),
         }
 
     def _fill(self, extras: dict[str, Tensor], rows: Tensor, result: SearchResult) -> None:
         extras["search_policy"][rows] = result.policy
         extras["search_q"][rows] = result.q
         extras["search_value"][rows] = result.value
+        extras["search_policy_value"][rows] = result.policy_value
 
 
 def quiet(config: SearchConfig) -> SearchConfig:

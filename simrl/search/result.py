@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from simrl.search.tree import Tree
@@ -34,3 +35,14 @@ class SearchResult:
     """Simulations of each position that the budget allowed."""
     tree: Tree
     """The trees themselves."""
+
+    @property
+    def policy_value(self) -> Tensor:
+        """Value of playing by `policy`, float32 `[B]`; slots not known count as the root's value.
+
+        `value` is the mean over all simulations.  A search that spreads them over bad slots too, as
+        Gumbel's does, plays better than that mean says.
+        """
+        known = (self.visits > 0) | (self.q != 0)  # a win at hand is known without a visit
+        each = torch.where(known, self.q, self.value[:, None])
+        return torch.where(self.policy > 0, self.policy * each, 0.0).sum(-1)

@@ -50,7 +50,7 @@ class Hint:
         extras = {
             "searched": ~obs["action_mask"][:, -1],
             "search_policy": policy,
-            "search_value": value[:, 0],
+            "search_policy_value": value[:, 0],
         }
         return PolicyOutput(action, {}, extras)
 
@@ -60,7 +60,9 @@ def build(folder=None, *, steps=4096, num_envs=16, reanalyse=0.0, gate=None, min
     env = make_env(ENV, num_envs)
     replay = SearchReplay(1000)
     recorder = SelfPlayRecorder(env.spec, num_envs, net.reads, replay.add)
-    policy = ExploringPolicy(Hint(player), ExplorationConfig(sampled_moves=2, random=0.3))
+    policy = ExploringPolicy(
+        Hint(player), ExplorationConfig(random_share=0.3, random_moves=2, sampled_moves=2)
+    )
     engine = RolloutEngine(
         env, Seating.self_play(env, policy, train=False), seed=1, observers=[recorder]
     )

@@ -31,7 +31,7 @@ class Script:
         action = torch.where(moving, self.moves[step], wait)
         policy = torch.nn.functional.one_hot(action, wait + 1)[:, :wait].float()
         value = 0.1 * step + obs["seat"]
-        extras = {"searched": moving, "search_policy": policy, "search_value": value}
+        extras = {"searched": moving, "search_policy": policy, "search_policy_value": value}
         return PolicyOutput(action[:, None], {"step": step + 1}, extras)
 
 
@@ -117,7 +117,7 @@ def test_an_episode_that_a_time_limit_cut_takes_the_searchs_value():
             extras = {
                 "searched": torch.ones(1, dtype=torch.bool),
                 "search_policy": torch.nn.functional.one_hot(right.long(), 2).float(),
-                "search_value": torch.full((1,), 7.0),
+                "search_policy_value": torch.full((1,), 7.0),
             }
             return PolicyOutput(right.long()[:, None], {}, extras)
 
