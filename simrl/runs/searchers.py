@@ -40,8 +40,8 @@ class MctsPlayer:
     """Random games from each leaf."""
     solve: bool = True
     """Whether proven wins, draws and losses are backed up."""
-    take_wins: bool = True
-    """Whether a win at hand is seen without a rollout."""
+    look_ahead: int = 2
+    """Plies that a new position is looked ahead for wins at hand: 0, 1 or 2."""
     reuse: bool = False
     """Whether a move's search goes on from the last one's."""
 
@@ -89,7 +89,7 @@ def _mcts(rest: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy:
         solve=player.solve,
         uct=UctConfig(exploration=player.exploration),
     )
-    rollouts = RolloutConfig(rollouts=player.rollouts, take_wins=player.take_wins)
+    rollouts = RolloutConfig(rollouts=player.rollouts, look_ahead=player.look_ahead)
     return SearchPolicy(
         TurnModel(dynamics, spec),
         RolloutEvaluator(dynamics, spec, rollouts),

@@ -35,17 +35,20 @@ class RolloutConfig:
     """Actions after which a rollout stops; 0: at the end of the game."""
     gamma: float = 1.0
     """Discount of one action."""
-    take_wins: bool = False
-    """Whether a move that wins at once is seen without a rollout: it alone keeps a prior then, and
-    searches with `solve` take the position as proven (Baier and Winands 2013)."""
+    look_ahead: int = 0
+    """Plies that a new position is looked ahead (Teytaud and Teytaud 2010): 1: where a move wins
+    at once, it alone keeps a prior; 2: moves after which the other wins at once keep none, too.
+    Such a position is worth what is known, and searches with `solve` take it as proven."""
     best_value: float = 1.0
-    """Reward of such a move."""
+    """Reward that counts as a win."""
 
     def __post_init__(self) -> None:
         if self.rollouts < 1:
             raise ValueError(f"rollouts must be at least 1, got {self.rollouts}")
         if self.max_plies < 0:
             raise ValueError(f"max_plies must be at least 0, got {self.max_plies}")
+        if self.look_ahead not in (0, 1, 2):
+            raise ValueError(f"look_ahead must be 0, 1 or 2, got {self.look_ahead}")
         if not 0.0 < self.gamma <= 1.0:
             raise ValueError(f"gamma must be in 0..1, got {self.gamma}")
 
@@ -156,7 +159,7 @@ class RolloutEvaluator:
             config.rollouts,
             config.max_plies,
             float(config.gamma),
-            config.take_wins,
+            config.look_ahead,
             float(config.best_value),
         )
 

@@ -41,7 +41,7 @@ def test_options_reach_the_search(name, simulations, exploration, rollouts, seco
         seconds,
     )
     assert search.rule == "uct" and search.solve
-    assert policy.evaluator.config.rollouts == rollouts and policy.evaluator.config.take_wins
+    assert policy.evaluator.config.rollouts == rollouts and policy.evaluator.config.look_ahead == 2
 
 
 def test_mcts_beats_whoever_looks_one_move_ahead():

@@ -203,7 +203,7 @@ class NoCompiledRules:
 
 
 def test_wins_at_hand_are_taken_without_a_rollout():
-    config = RolloutConfig(rollouts=2, take_wins=True)
+    config = RolloutConfig(rollouts=2, look_ahead=1)
     evaluator = RolloutEvaluator(*GAME, config)
     # X X . / O O . / . . .: X to move wins at 2 alone; with O to move, O would win at 5.
     found = evaluator(position([0, 3, 1, 4]), torch.Generator().manual_seed(0))
@@ -219,7 +219,7 @@ def test_wins_at_hand_are_taken_without_a_rollout():
 def test_a_win_at_hand_proves_a_node_when_it_is_made():
     # X . . / O . . / . . X with O to move.  After 7 X wins at 4, and the node of 7 is proven by
     # one simulation; what blocks (4) is not.
-    evaluator = RolloutEvaluator(*GAME, RolloutConfig(take_wins=True))
+    evaluator = RolloutEvaluator(*GAME, RolloutConfig(look_ahead=1))
     found = _search(evaluator, [[0, 3, 8]], simulations=6, solve=True)
     child = found.tree.child[0, 0]
     status = found.tree.status[0]
@@ -231,6 +231,34 @@ def test_a_win_at_hand_proves_a_node_when_it_is_made():
     assert not bool((found.tree.status[0, : found.tree.count[0]] == 3).any())
 
 
+def test_moves_that_let_the_other_win_at_once_are_left_out():
+    evaluator = RolloutEvaluator(*GAME, RolloutConfig(look_ahead=2))
+
+    def ask(moves):
+        return evaluator(position(moves), torch.Generator().manual_seed(0))
+
+    # X O . / . . . / X . .: O must block at 3.
+    assert ask([0, 1, 6]).logits.isfinite().nonzero()[:, 1].tolist() == [3]
+    # X O . / O . . / X . X: X threatens 4 and 7: whatever O does loses, and keeps its prior.
+    lost = ask([0, 1, 6, 3, 8])
+    assert lost.value.tolist() == [-1.0]
+    assert lost.logits.isfinite().nonzero()[:, 1].tolist() == [2, 4, 5, 7]
+    # X . . / O O . / X . .: X must block at 5.
+    assert ask([0, 3, 6, 4]).logits.isfinite().nonzero()[:, 1].tolist() == [5]
+    # X X . / O O . / . . .: a win goes before a block: X wins at 2, though O threatens 5.
+    won = ask([0, 3, 1, 4])
+    assert won.value.tolist() == [1.0] and won.logits.isfinite().nonzero()[:, 1].tolist() == [2]
+
+
+def test_looking_ahead_proves_a_lost_node():
+    evaluator = RolloutEvaluator(*GAME, RolloutConfig(look_ahead=2))
+    found = _search(evaluator, [[0, 1, 6, 3]], simulations=5, solve=True)
+    # X O . / O . . / X . .: X to move; 8 threatens 4 and 7, so the node of 8 is proven lost to O.
+    child, status = found.tree.child[0, 0], found.tree.status[0]
+    assert int(found.slot[0]) in (4, 8) and float(found.value[0]) == 1.0
+    assert int(status[0]) == 3 and int(status[child[found.slot[0]]]) == 3
+
+
 def test_what_cannot_be_rolled_out_is_refused():
     dynamics, spec = game()
     with pytest.raises(ValueError, match="tic-tac-toe: random rollouts need compiled rules"):
@@ -240,6 +268,7 @@ def test_what_cannot_be_rolled_out_is_refused():
     for wrong, message in (
         ({"rollouts": 0}, "rollouts must be at least 1, got 0"),
         ({"max_plies": -1}, "max_plies must be at least 0, got -1"),
+        ({"look_ahead": 3}, "look_ahead must be 0, 1 or 2, got 3"),
         ({"gamma": 0.0}, r"gamma must be in 0\.\.1, got 0\.0"),
     ):
         with pytest.raises(ValueError, match=message):

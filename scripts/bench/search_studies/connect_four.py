@@ -1,8 +1,9 @@
 """Connect four where the move matters: how often UCT with random rollouts keeps the game's value.
 
 Positions come from random and half-careful play; an exact solver says what each move is worth.
-OpenSpiel's C++ bot searches the same positions with as many simulations, one rollout each, the same
-constant and its solver, so the two differ in code alone.
+OpenSpiel's C++ bot searches the same positions with as many simulations, at most one rollout each,
+the same constant and a solver too.  Ours also looks ahead for wins at hand; "plain" does not, and
+differs from OpenSpiel's in code alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from simrl.core.plugins import env_plugin, make_env
 from simrl.core.seeding import child_seed, numpy_generator, torch_generator
 from simrl.rollout.intervals import mean_interval, wilson
 from simrl.search.config import SearchConfig, UctConfig
-from simrl.search.random_rollouts import RolloutEvaluator
+from simrl.search.random_rollouts import RolloutConfig, RolloutEvaluator
 from simrl.search.search import search
 from simrl.search.turn_model import TurnModel
 
@@ -31,6 +32,8 @@ CAREFUL = 0.5
 """Share of games in which both win at once where they can, and block where they must."""
 EXPLORATION = 2.0
 """Constant of UCT for both, as in OpenSpiel's examples."""
+LOOK_AHEAD = 2
+"""Plies that our bot looks ahead for wins at hand; its twin without is reported beside it."""
 BUDGETS = (64, 1000)
 HEADLINE = 1000
 
@@ -57,19 +60,18 @@ def study(seeds: Sequence[int]) -> Measured:
     figures: dict[str, float] = {}
     notes: dict[str, str] = {}
     for budget in BUDGETS:
-        ours = right_shares(asked, [our_moves(asked, budget, seed) for seed in seeds])
-        theirs = right_shares(asked, [their_moves(asked, budget, seed) for seed in seeds])
         suffix = "" if budget == HEADLINE else f"_{budget}"
-        for name, shares in (
-            ("connect_four_right", ours),
-            ("connect_four_right_openspiel", theirs),
-        ):
-            figures[name + suffix] = float(shares.mean())
-            notes[name + suffix] = _note(shares, budget, len(seeds))
-        ahead, low, high = mean_interval(ours - theirs)
-        notes[f"connect_four_right{suffix}"] += (
-            f"; minus OpenSpiel's, paired by position: {ahead:+.4f} ({low:+.4f} to {high:+.4f})"
-        )
+        theirs = right_shares(asked, [their_moves(asked, budget, seed) for seed in seeds])
+        figures[f"connect_four_right_openspiel{suffix}"] = float(theirs.mean())
+        notes[f"connect_four_right_openspiel{suffix}"] = _note(theirs, budget, len(seeds))
+        for name, plies in (("connect_four_right", LOOK_AHEAD), ("connect_four_right_plain", 0)):
+            ours = right_shares(asked, [our_moves(asked, budget, seed, plies) for seed in seeds])
+            ahead, low, high = mean_interval(ours - theirs)
+            figures[name + suffix] = float(ours.mean())
+            notes[name + suffix] = (
+                f"looks {plies} plies ahead for wins at hand; {_note(ours, budget, len(seeds))}; "
+                f"minus OpenSpiel's, by position: {ahead:+.4f} ({low:+.4f} to {high:+.4f})"
+            )
     chance = [len(q.right) / sum(value is not None for value in q.values) for q in asked]
     figures["connect_four_right_random"] = float(np.mean(chance))
     notes["connect_four_right_random"] = "a move at random on the same positions"
@@ -98,7 +100,9 @@ def questions(count: int, seed: int) -> list[Question]:
     return found
 
 
-def our_moves(asked: Sequence[Question], budget: int, seed: int) -> list[int]:
+def our_moves(
+    asked: Sequence[Question], budget: int, seed: int, look_ahead: int = LOOK_AHEAD
+) -> list[int]:
     """Search every position in one call.
 
     OpenSpiel's bot counts the rollout from the root as its first simulation; ours has one less.
@@ -107,7 +111,7 @@ def our_moves(asked: Sequence[Question], budget: int, seed: int) -> list[int]:
     config = SearchConfig(
         simulations=budget - 1, rule="uct", solve=True, uct=UctConfig(exploration=EXPLORATION)
     )
-    evaluator = RolloutEvaluator(dynamics, spec)
+    evaluator = RolloutEvaluator(dynamics, spec, RolloutConfig(look_ahead=look_ahead))
     rng = torch_generator(seed, "connect four search")
     found = search(TurnModel(dynamics, spec), evaluator, states(asked), config, rng)
     return found.slot.tolist()

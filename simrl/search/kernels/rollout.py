@@ -37,10 +37,10 @@ class RolloutNumbers(NamedTuple):
     """Actions after which a rollout stops; 0: at the end of the game."""
     gamma: float
     """Discount of one action."""
-    take_wins: bool
-    """Whether an action that wins at once is seen without a rollout."""
+    look_ahead: int
+    """Plies that a new position is looked ahead for wins at hand: 0, 1 or 2."""
     best_value: float
-    """Reward of such an action."""
+    """Reward that counts as a win."""
 
 
 class Desk(NamedTuple):
@@ -50,6 +50,12 @@ class Desk(NamedTuple):
     """uint8 `[S]`."""
     mask: np.ndarray
     """bool `[K]`."""
+    after: np.ndarray
+    """uint8 `[S]`: a position one action on."""
+    replies: np.ndarray
+    """bool `[K]`: what is legal there."""
+    wins: np.ndarray
+    """float32 `[K]`."""
     reward: np.ndarray
     """float32 `[A]`."""
     total: np.ndarray
@@ -121,25 +127,70 @@ def open_slots(
     numbers: RolloutNumbers,
     position: np.ndarray,
     logits: np.ndarray,
-) -> bool:
+) -> int:
     """Write a uniform prior over the legal actions: 0 for those, -inf for the others.
 
-    If some win at once, and that is to be seen, they alone keep a prior; return whether they do.
+    With `look_ahead` 1, where some actions win at once they alone keep a prior; return 1 then.
+    With 2, those that let the other win at once keep none; return -1 if nothing else is left.
     """
-    rules.legal(position, desk.mask)
-    agent, wins = rules.mover(position), 0
+    count = rules.legal(position, desk.mask)
     for slot in range(len(logits)):
-        logits[slot] = NEVER
-        if numbers.take_wins and desk.mask[slot]:
+        logits[slot] = ZERO if desk.mask[slot] else NEVER
+    if numbers.look_ahead == 0 or count == 0:
+        return 0
+    if _wins(rules, desk, numbers, position, desk.mask, logits) > 0:
+        return 1
+    if numbers.look_ahead == 1 or _leave_out_losing(rules, desk, numbers, position, logits) > 0:
+        return 0
+    for slot in range(len(logits)):
+        logits[slot] = ZERO if desk.mask[slot] else NEVER
+    return -1
+
+
+@njit(nogil=True)
+def _leave_out_losing(
+    rules: Rules,
+    desk: Desk,
+    numbers: RolloutNumbers,
+    position: np.ndarray,
+    logits: np.ndarray,
+) -> int:
+    """Close the actions of `desk.mask` after which the other wins at once; count what is left."""
+    agent, safe = rules.mover(position), 0
+    for slot in range(len(logits)):
+        if desk.mask[slot]:
+            desk.after[:] = position
+            over = rules.play(desk.after, slot, desk.reward) != 0
+            if not over and rules.mover(desk.after) != agent:
+                rules.legal(desk.after, desk.replies)
+                if _wins(rules, desk, numbers, desk.after, desk.replies, desk.wins) > 0:
+                    logits[slot] = NEVER
+                    continue
+            safe += 1
+    return safe
+
+
+@njit(nogil=True)
+def _wins(
+    rules: Rules,
+    desk: Desk,
+    numbers: RolloutNumbers,
+    position: np.ndarray,
+    mask: np.ndarray,
+    logits: np.ndarray,
+) -> int:
+    """Count the actions of `mask` that win at once; if there are any, leave them alone open."""
+    agent, wins = rules.mover(position), 0
+    for slot in range(len(mask)):
+        if mask[slot]:
             desk.position[:] = position
             over = rules.play(desk.position, slot, desk.reward)
             if over != 0 and desk.reward[agent] >= numbers.best_value:
+                if wins == 0:
+                    logits[:] = NEVER
                 logits[slot] = ZERO
                 wins += 1
-    if wins == 0:
-        for slot in range(len(logits)):
-            logits[slot] = ZERO if desk.mask[slot] else NEVER
-    return wins > 0
+    return wins
 
 
 @njit(nogil=True)
@@ -164,20 +215,20 @@ def _grow(
     paid = desk.reward[agent]  # what follows uses `desk` again
     discount: Any = ZERO
     value: Any = ZERO
-    won = False
+    known = 0
     if not over:
         same = rules.mover(position) == agent
         discount = np.float32(numbers.gamma if same else -numbers.gamma)
-        won = open_slots(rules, desk, numbers, position, logits)
-        if won:
-            value = np.float32(numbers.best_value)
+        known = open_slots(rules, desk, numbers, position, logits)
+        if known != 0:
+            value = np.float32(known * numbers.best_value)
         else:
             value = judge(rules, desk, numbers, position, stream, row)
-    attach(tree, rule, row, node, paid, discount, logits, value, won)
+    attach(tree, rule, row, node, paid, discount, logits, value, known != 0)
 
 
 _FUNCTIONS = POINTERS[:3]
-_NUMBERS = typeof(RolloutNumbers(1, 0, 1.0, False, 1.0))
+_NUMBERS = typeof(RolloutNumbers(1, 0, 1.0, 0, 1.0))
 _STREAMS = types.uint64[::1]
 
 # An explicit signature turns a game's functions into pointers: no game is compiled for by itself.
@@ -200,6 +251,9 @@ def _desk(state_size: int, num_slots: int, num_agents: int) -> Desk:
     return Desk(
         np.zeros(state_size, np.uint8),
         np.zeros(num_slots, np.bool_),
+        np.zeros(state_size, np.uint8),
+        np.zeros(num_slots, np.bool_),
+        np.zeros(num_slots, np.float32),
         np.zeros(num_agents, np.float32),
         np.zeros(num_agents, np.float64),
     )
@@ -272,12 +326,12 @@ def judge_rows(
         position = states[row]
         agent, total = mover(position), 0.0
         going = legal(position, desk.mask) > 0
-        won = open_slots(rules, desk, numbers, position, logits[row])
-        for index in range(numbers.rollouts if going and not won else 0):
+        known = open_slots(rules, desk, numbers, position, logits[row])
+        for index in range(numbers.rollouts if going and known == 0 else 0):
             desk.position[:] = position
             over = play_out(rules, desk, numbers, streams, row)
             total += desk.total[agent]
             if last.shape[0] > 0:
                 cut[row * numbers.rollouts + index] = not over
                 last[row, index] = desk.position
-        value[row] = np.float32(numbers.best_value if won else total / numbers.rollouts)
+        value[row] = np.float32(known * numbers.best_value + total / numbers.rollouts)
