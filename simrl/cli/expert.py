@@ -65,7 +65,7 @@ class EloArguments:
     snapshots: int = 6
     """Snapshots to rate, evenly spread over the run, its first and last state among them."""
     simulations: int | None = None
-    """Simulations of each move of a snapshot; 0: the network alone; default: as in evaluations."""
+    """Simulations of each move of a snapshot; default: as in the run's evaluations."""
     games: int = 40
     """Games between each two players; even, since sides are swapped."""
     seed: int = 1

@@ -70,8 +70,8 @@ class ExpertConfig:
     """The network, without memory."""
     search: SearchConfig = field(default_factory=lambda: SearchConfig(simulations=32))
     """The search of self-play, of the gate and of reanalysis."""
-    evaluation_simulations: int = 128
-    """Simulations of each move in evaluations; 0 plays the network alone."""
+    play: SearchConfig = field(default_factory=lambda: SearchConfig(simulations=128))
+    """The search of evaluations and ratings; it goes without noise."""
     gamma: float = 1.0
     """Discount of a reward one move later; below 1, quick wins are worth more."""
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
@@ -99,10 +99,6 @@ class ExpertConfig:
         for name in ("num_envs", "capacity", "snapshot_steps"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.evaluation_simulations < 0:
-            raise ValueError(
-                f"evaluation_simulations must not be negative, got {self.evaluation_simulations}"
-            )
         if not 0.0 < self.gamma <= 1.0:
             raise ValueError(f"gamma must be above 0 and at most 1, got {self.gamma}")
 
@@ -164,7 +160,7 @@ def build_expert(config: ExpertConfig, folder: Path | str | None = None) -> Expe
         observers=[recorder, stats, NanGuard(folder)],
         threads=1,
     )
-    evaluation = EvaluationHook(train, game.measured(net, config.evaluation_simulations), folder)
+    evaluation = EvaluationHook(train, game.measured(net, config.play), folder)
     snapshots = Snapshots(net, config.snapshot_steps)
     loop = ExpertIteration(
         engine,

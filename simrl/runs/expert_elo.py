@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,12 @@ def elo_curve(
     env = make_env(config.env, min(games, config.num_envs), **config.env_options)
     states = snapshot_weights(folder, count)
     game = Game.of(config.env, config.env_options, env.spec, config.gamma)
-    budget = config.evaluation_simulations if simulations is None else simulations
+    play = config.play if simulations is None else replace(config.play, simulations=simulations)
     players: dict[str, Policy] = {}
     for name, (_, weights) in states.items():
         net = make_net(config.train_config(), env)
         net.load_state_dict(weights)
-        players[name] = game.measured(net.eval(), budget, noise=True)
+        players[name] = game.measured(net.eval(), play, varied=True)
     for name in opponents:
         players[name] = named_policy(name, env.spec, config.env_options)
     ratings = round_robin(env, players, games=games, seed=seed).elo()
@@ -84,7 +84,11 @@ def elo_curve(
         _point(name, steps, _minutes_at(minutes, steps), ratings[name], origin)
         for name, (steps, _) in states.items()
     ] + [_point(name, None, None, ratings[name], origin) for name in opponents]
-    facts = {"games": games, "simulations": budget, "points": [vars(point) for point in points]}
+    facts = {
+        "games": games,
+        "simulations": play.simulations,
+        "points": [vars(point) for point in points],
+    }
     write_atomic(folder / ELO_FILE, json.dumps(facts, indent=2) + "\n")
     return points
 

@@ -14,8 +14,8 @@ from simrl.core.plugins import env_plugin, make_config
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.learn.expert_iteration import Reanalyse
+from simrl.learn.exploration import ExplorationConfig, ExploringPolicy
 from simrl.learn.loop import Progress
-from simrl.learn.policy import NetworkPolicy
 from simrl.learn.replay import Positions
 from simrl.nn.actor_critic import ActorCritic
 from simrl.search.config import SearchConfig
@@ -26,6 +26,9 @@ from simrl.search.turn_model import TurnModel
 
 REANALYSE_ROWS = 512
 """Positions that are searched anew in one call."""
+
+VARIED = ExplorationConfig(random_share=0.0, sampled_moves=4)
+"""How players are varied who would always play each other the same game."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,14 @@ class Game:
         evaluator = NetworkEvaluator(net, self.dynamics, self.spec)
         return SearchPolicy(model, evaluator, SearchPolicyConfig(config, reuse=False))
 
-    def measured(self, net: ActorCritic, simulations: int, *, noise: bool = False) -> Policy:
-        """Return what is measured: `net` under a search, or alone with 0 `simulations`.
+    def measured(self, net: ActorCritic, config: SearchConfig, *, varied: bool = False) -> Policy:
+        """Search with `net` and without noise: what is measured, and what plays for real.
 
-        With `noise` the search draws at the root as in self-play, so that two of them play more
-        than one game against each other.
+        With `varied` the first moves are drawn from what the search preferred, so that two such
+        players meet in more than one game.
         """
-        if not simulations:
-            return NetworkPolicy(net, values=False)
-        config = SearchConfig(simulations=simulations)
-        return self.policy(net, config if noise else quiet(config))
+        policy = self.policy(net, quiet(config))
+        return ExploringPolicy(policy, VARIED) if varied else policy
 
     def reanalyse(self, net: ActorCritic, config: SearchConfig) -> Reanalyse:
         """Return the search that gives old positions new targets."""

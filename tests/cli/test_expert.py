@@ -12,7 +12,7 @@ SMALL = (
     "16",
     "--search.simulations",
     "4",
-    "--evaluation-simulations",
+    "--play.simulations",
     "4",
     "--snapshot-steps",
     "500",

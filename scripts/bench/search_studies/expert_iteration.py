@@ -1,9 +1,8 @@
 """Connect four by expert iteration, against OpenSpiel's tree search with random rollouts.
 
-A network is trained from nothing by the preset of `simrl expert train connect-four`.  Then it
-searches without noise against OpenSpiel's C++ bot at 1,000 simulations a move: sides change game
-by game, neither keeps its tree from move to move.  A win rate counts wins alone; draws are told
-apart.
+A network is trained from nothing by the preset of `simrl expert train connect-four`.  Then its
+search plays OpenSpiel's C++ bot at 1,000 simulations a move, solver on: sides change game by game,
+and neither keeps its tree from move to move.  A win rate counts wins alone; draws are told apart.
 """
 
 from __future__ import annotations
@@ -31,9 +30,10 @@ from simrl.runs.training import make_net
 from simrl.selfplay.tournament import round_robin
 
 OPPONENT_SIMULATIONS = 1000
-SIMULATIONS = (0, 64, 1000)
-"""Simulations a move with which the trained network plays; 0 is the network alone."""
-HEADLINE = 64
+SIMULATIONS = (50, 200, 1000)
+"""Simulations a move with which the trained network plays."""
+HEADLINE = 1000
+"""As many as the opponent has."""
 GAMES = 400
 ELO_GAMES = 40
 ELO_STATES = 6
@@ -62,7 +62,7 @@ def study(seeds: Sequence[int]) -> Measured:
         rate, low, high = wilson(wins, games)
         figures[name] = rate
         notes[name] = (
-            f"{simulations or 'no'} simulations against {OPPONENT_SIMULATIONS} of OpenSpiel's: "
+            f"{simulations} simulations against {OPPONENT_SIMULATIONS} of OpenSpiel's: "
             f"{wins} won, {draws} drawn, {games - wins - draws} lost; "
             f"95 % of {low:.3f} to {high:.3f}"
         )
@@ -93,7 +93,8 @@ def against_open_spiel(run: ExpertRun, simulations: int, *, games: int = GAMES, 
     """Let the run's network play OpenSpiel's bot, sides swapped."""
     env, game = _stage(run, min(games, 200))
     bot = OpenSpielMCTS(env.spec, OpenSpielConfig(simulations=OPPONENT_SIMULATIONS))
-    policy = game.measured(run.loop.learner.net, simulations)
+    play = dataclasses.replace(run.expert.play, simulations=simulations)
+    policy = game.measured(run.loop.learner.net, play)
     seed = child_seed(seed, f"open-spiel/{simulations}")
     return evaluate(env, policy, {"open-spiel": bot}, games=games, seed=seed).score("open-spiel")
 
@@ -107,7 +108,7 @@ def elo_points(run: ExpertRun, seed: int) -> list[dict[str, float | str]]:
     for name, (step, weights) in snapshot_weights(run.folder, ELO_STATES).items():
         net = make_net(run.config, env)
         net.load_state_dict(weights)
-        players[name], steps[name] = game.measured(net, HEADLINE, noise=True), step
+        players[name], steps[name] = game.measured(net, run.expert.play, varied=True), step
     for budget in (100, OPPONENT_SIMULATIONS):
         bot = OpenSpielMCTS(env.spec, OpenSpielConfig(simulations=budget))
         players[f"open-spiel:{budget}"] = bot
