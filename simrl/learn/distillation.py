@@ -8,7 +8,7 @@ does not ask it to give up all that the search did not look at.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,9 @@ class DistillationConfig:
     """Rows in a minibatch."""
     value_coef: float = 0.5
     """Weight of the value's error, in units of the variance of the targets."""
+    anchor: float = 1.0
+    """Weight of the KL divergence from the policy as it was before a `fit` [1 / nat]: what the
+    searches did not look at, and what the value asks of shared layers, shall not change it."""
     max_grad_norm: float = 1.0
     """Norm to which gradients are scaled down."""
 
@@ -88,8 +91,9 @@ class DistillationConfig:
         for name in ("learning_rate", "epochs", "minibatch_size", "max_grad_norm"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.value_coef < 0:
-            raise ValueError(f"value_coef must not be negative, got {self.value_coef}")
+        for name in ("value_coef", "anchor"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 class DistillationLearner:
@@ -113,20 +117,30 @@ class DistillationLearner:
         """Go over `rows` and return the last pass's means.
 
         `loss/policy` and `loss/target_entropy` [nat]: the first can fall to the second;
-        `loss/value`: mean squared error over the targets' variance.
+        `loss/value`: mean squared error over the targets' variance; `loss/moved`: KL divergence
+        from the policy before [nat].
         """
         scale = float(rows.value.std(unbiased=False).clamp_min(1e-3)) if len(rows) > 1 else 1.0
-        figures: list[tuple[float, float, float]] = []
+        figures: list[list[float]] = []
         with torch_threads(1):
-            self.net.update_normaliser({name: value for name, value in rows.obs.items()})
+            self.net.update_normaliser(rows.obs)
+            before = self._logits(rows)
             for _ in range(self.config.epochs):
-                figures = [self._step(part, scale) for part in self._minibatches(rows)]
+                figures = [
+                    self._step(rows.rows(index), before[index], scale)
+                    for index in self._order(len(rows))
+                ]
         self.fits += 1
-        means = torch.tensor(figures).mean(0).tolist()
-        return dict(zip(("loss/policy", "loss/target_entropy", "loss/value"), means, strict=True))
+        names = ("loss/policy", "loss/value", "loss/moved", "loss/target_entropy")
+        return dict(zip(names, torch.tensor(figures).mean(0).tolist(), strict=True))
 
-    def loss(self, rows: SearchedRows, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Return the mean policy and value loss of rows; values count in units of `scale`."""
+    def loss(
+        self, rows: SearchedRows, before: Tensor | None = None, scale: float = 1.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mean policy loss, value loss, and KL from the policy with logits `before`.
+
+        Values count in units of `scale`; `before` `[R, outputs]` may be left out, then KL is 0.
+        """
         dist, value, _ = self.net.act_step(rows.obs, rows.memory)
         if not isinstance(dist, MaskedHeads):
             raise ValueError(f"{self.net.spec.id}: distillation needs discrete actions")
@@ -136,7 +150,11 @@ class DistillationLearner:
         log_prob = spread.log_prob(rows.actions.flatten(0, 1)).unflatten(0, (count, slots))
         choice = log_prob.masked_fill(~rows.judged, -math.inf).log_softmax(1)
         policy = search_policy_loss(choice, rows.policy).mean()
-        return policy, search_value_loss(value.sum(-1) / scale, rows.value / scale).mean()
+        error = search_value_loss(value.sum(-1) / scale, rows.value / scale).mean()
+        moved = torch.zeros_like(error)
+        if before is not None:
+            moved = MaskedHeads(dist.actions, before, dist.mask).kl(dist).mean()
+        return policy, error, moved
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that learning depends on."""
@@ -154,17 +172,31 @@ class DistillationLearner:
         self.generator.set_state(state["generator"].cpu())
         self.fits = int(state["fits"])
 
-    def _step(self, rows: SearchedRows, scale: float) -> tuple[float, float, float]:
-        policy, value = self.loss(rows, scale)
+    def _step(self, rows: SearchedRows, before: Tensor, scale: float) -> list[float]:
+        anchored = before if self.config.anchor > 0 else None
+        policy, value, moved = self.loss(rows, anchored, scale)
         self.optimiser.zero_grad()
-        (policy + self.config.value_coef * value).backward()
+        (policy + self.config.value_coef * value + self.config.anchor * moved).backward()
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.config.max_grad_norm)
         if not math.isfinite(float(norm)):
             raise ArithmeticError(f"fit {self.fits}: the loss of distillation is not finite")
         self.optimiser.step()
-        return policy.item(), float(target_entropy(rows.policy).mean()), value.item()
+        entropy = float(target_entropy(rows.policy).mean())
+        return [policy.item(), value.item(), moved.item(), entropy]
 
-    def _minibatches(self, rows: SearchedRows) -> Iterator[SearchedRows]:
-        order = torch.randperm(len(rows), generator=self.generator)
-        for index in order.split(self.config.minibatch_size):
-            yield rows.rows(index)
+    @torch.no_grad()
+    def _logits(self, rows: SearchedRows) -> Tensor:
+        """Return the policy's logits `[R, outputs]` as they are now."""
+        parts = []
+        for index in torch.arange(len(rows)).split(4096):
+            part = rows.rows(index)
+            dist, _, _ = self.net.act_step(part.obs, part.memory, need_value=False)
+            if not isinstance(dist, MaskedHeads):
+                raise ValueError(f"{self.net.spec.id}: distillation needs discrete actions")
+            parts.append(dist.logits)
+        return torch.cat(parts)
+
+    def _order(self, count: int) -> tuple[Tensor, ...]:
+        """Return the rows of each minibatch, in random order."""
+        order = torch.randperm(count, generator=self.generator)
+        return order.split(self.config.minibatch_size)

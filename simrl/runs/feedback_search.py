@@ -28,12 +28,16 @@ class SamplerConfig:
     """Steps of play between two of these times."""
     lookahead: LookaheadConfig = field(default_factory=LookaheadConfig)
     """The search."""
+    step: float = 0.3
+    """How far a target leaves the prior for each standard error; see `LookaheadResult.target`."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name in ("moments", "gap"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 < self.step <= 1.0:
+            raise ValueError(f"step must be above 0 and at most 1, got {self.step}")
 
 
 class PositionSearcher:
@@ -73,11 +77,16 @@ class PositionSearcher:
         judged = result.logits > -math.inf
         chosen = (judged.sum(1) > 1).nonzero().squeeze(1)
         own = {name: value[torch.arange(len(seat)), seat] for name, value in by_seat.items()}
-        return searched_rows(self.model, situation, result, own).rows(chosen)
+        target = result.target(self.config.step)
+        return searched_rows(self.model, situation, result, target, own).rows(chosen)
 
 
 def searched_rows(
-    model: AgentModel, situation: Situation, result: LookaheadResult, memory: dict[str, Tensor]
+    model: AgentModel,
+    situation: Situation,
+    result: LookaheadResult,
+    target: Tensor,
+    memory: dict[str, Tensor],
 ) -> SearchedRows:
     """Lay out what a search found for the learner; `memory` is the agent's own `[B, ...]`."""
     return SearchedRows(
@@ -85,6 +94,6 @@ def searched_rows(
         memory,
         result.plan[:, :, 0],
         result.logits > -math.inf,
-        result.policy,
+        target,
         result.value,
     )

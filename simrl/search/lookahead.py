@@ -78,6 +78,17 @@ class LookaheadResult:
     outlook: Outlook
     """What everybody made of the situations before."""
 
+    def target(self, step: float) -> Tensor:
+        """Return what to teach a policy `[B, K]`: prior * (1 + step * z), cut off at 0.
+
+        Noise in z leaves it as it is in the mean, whereas exp(z) would lift whatever is rare: a
+        pupil of many noisy searches would be taught to act at random.
+        """
+        prior = self.logits.softmax(1)
+        z = (self.q - (prior * self.q).sum(1, keepdim=True)) / self.error
+        lifted = prior * (1.0 + step * z.clamp(-3.0, 3.0)).clamp_min(0.0)
+        return lifted / lifted.sum(1, keepdim=True)
+
 
 def lookahead(
     model: AgentModel,

@@ -42,14 +42,16 @@ def rps_rows(net, policy, value, count=1):
 
 def probabilities(net):
     dist, value, _ = net.act_step(rps_rows(net, [1.0], 0.0).obs, {})
-    return dist.logits.softmax(1)[0].detach(), float(value.sum())
+    return dist.logits.softmax(1)[0].detach(), value.sum().item()
 
 
 def test_the_loss_counts_only_the_choice_among_what_was_judged():
     """Zero logits: two of three actions, target 3/4 and 1/4, each half of the choice: ln 2."""
     net = make_net(make_env("rock-paper-scissors", 1))
     torch.nn.init.zeros_(net.head.weight)
-    policy, value = DistillationLearner(net).loss(rps_rows(net, [0.75, 0.25], 3.0), scale=2.0)
+    rows = rps_rows(net, [0.75, 0.25], 3.0)
+    policy, value, moved = DistillationLearner(net).loss(rows, scale=2.0)
+    assert moved.item() == 0.0
     assert policy.item() == pytest.approx(math.log(2))
     assert value.item() == pytest.approx(9 / 4)
 
@@ -73,7 +75,7 @@ def test_what_the_search_left_as_it_was_teaches_nothing():
     net = make_net(make_env("rock-paper-scissors", 1))
     probs, _ = probabilities(net)
     same = (probs[:2] / probs[:2].sum()).tolist()
-    policy, _ = DistillationLearner(net).loss(rps_rows(net, same, 0.0))
+    policy, _, _ = DistillationLearner(net).loss(rps_rows(net, same, 0.0))
     policy.backward()
     assert float(net.head.weight.grad[:3].abs().max()) < 1e-6
 
@@ -81,13 +83,24 @@ def test_what_the_search_left_as_it_was_teaches_nothing():
 def test_a_network_takes_over_what_was_found_and_leaves_the_rest():
     net = make_net(make_env("rock-paper-scissors", 1))
     before = probabilities(net)[0][2]
-    config = DistillationConfig(learning_rate=1e-2, epochs=150, value_coef=0.5)
+    config = DistillationConfig(learning_rate=1e-2, epochs=150, value_coef=0.5, anchor=0.0)
     metrics = DistillationLearner(net, config).fit(rps_rows(net, [0.8, 0.2], 0.7, count=2))
     probs, value = probabilities(net)
     assert float(probs[0] / probs[:2].sum()) == pytest.approx(0.8, abs=0.02)
     assert value == pytest.approx(0.7, abs=0.02)
     assert float(probs[2]) == pytest.approx(float(before), abs=0.1)
     assert metrics["loss/policy"] == pytest.approx(metrics["loss/target_entropy"], abs=1e-3)
+
+
+def test_the_anchor_counts_what_the_policy_moved():
+    """From logits 0 to (ln 2, 0, 0): sum of 1/3 ln((1/3) / p), p = 1/2, 1/4, 1/4."""
+    net = make_net(make_env("rock-paper-scissors", 1))
+    torch.nn.init.zeros_(net.head.weight)
+    with torch.no_grad():
+        net.head.bias[:3] = torch.tensor([math.log(2), 0.0, 0.0])
+    _, _, moved = DistillationLearner(net).loss(rps_rows(net, [1.0], 0.0), torch.zeros(1, 3))
+    wanted = (math.log(2 / 3) + 2 * math.log(4 / 3)) / 3
+    assert moved.item() == pytest.approx(wanted, abs=1e-6)
 
 
 def identity_search(seed=0, iterations=12):
@@ -98,9 +111,11 @@ def identity_search(seed=0, iterations=12):
     net = make_net(env)
     model = AgentModel(dynamics, env.spec, net, gamma=0.9)
     looks = LookaheadConfig(candidates=8, depth=1, rounds=1, confidence=1.0)
-    searcher = PositionSearcher(env, model, SamplerConfig(moments=4, gap=1, lookahead=looks))
+    searcher = PositionSearcher(
+        env, model, SamplerConfig(moments=4, gap=1, lookahead=looks, step=1.0)
+    )
     config = FeedbackSearchConfig(
-        iterations, keep=4, learner=DistillationConfig(learning_rate=3e-3, epochs=6)
+        iterations, keep=4, learner=DistillationConfig(learning_rate=3e-3, epochs=6, anchor=0.1)
     )
     return env, FeedbackSearch(net, searcher, config, seed=seed)
 

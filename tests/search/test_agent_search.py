@@ -25,7 +25,12 @@ from simrl.search.agent_policy import (
 from simrl.search.candidates import draw_candidates
 from simrl.search.config import SearchConfig
 from simrl.search.evaluators import MixedEvaluator
-from simrl.search.lookahead import LookaheadConfig, lookahead, rollout_returns
+from simrl.search.lookahead import (
+    LookaheadConfig,
+    LookaheadResult,
+    lookahead,
+    rollout_returns,
+)
 
 ROCK, PAPER, SCISSORS = range(3)
 RPS = "rock-paper-scissors"
@@ -299,6 +304,20 @@ def test_a_confidence_of_nothing_keeps_the_prior():
         torch_generator(0, "t"),
     )
     assert torch.allclose(result.policy, result.logits.softmax(1))
+
+
+def test_a_target_moves_in_proportion_to_what_is_certain():
+    """Prior 3/4 and 1/4, values 0 and 1, errors 1/2: z is -1/2 and 3/2, so 0.6375 and 0.3625."""
+    _, model = rps_model()
+    logits = torch.tensor([[0.75, 0.25]]).log()
+    q, error = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.5, 0.5]])
+    empty = torch.zeros(1, 2)
+    outlook = model.look(situation_of(make_env(RPS, 1), model, [0]), torch_generator(0, "t"))
+    result = LookaheadResult(
+        empty[..., None, None].long(), logits, q, error, empty.long(), empty, empty[:, 0], outlook
+    )
+    # 3/4 (1 - 0.3 / 2) and 1/4 (1 + 0.3 * 3/2), which sum to 1.
+    assert result.target(0.3).tolist()[0] == pytest.approx([0.6375, 0.3625], abs=1e-4)
 
 
 def test_what_is_wrong_is_named():

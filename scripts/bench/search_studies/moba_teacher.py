@@ -29,7 +29,7 @@ NUM_ENVS = 64
 SAMPLER = SamplerConfig(
     moments=16,
     gap=25,
-    lookahead=LookaheadConfig(candidates=6, depth=6, rollouts=3, rounds=1, confidence=2.0),
+    lookahead=LookaheadConfig(candidates=4, depth=6, rollouts=6, rounds=1),
 )
 TEACHING = FeedbackSearchConfig(
     iterations=12,
