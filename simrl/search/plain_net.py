@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import nn
 
 from simrl.core.spec import EnvSpec, Layout, vector
@@ -65,6 +66,8 @@ class KernelNet:
             value_mean=np.zeros(net.num_values, np.float32),
         )
 
+        self._weights = torch.from_numpy(self.numbers.weights)
+
     @staticmethod
     def fits(net: ActorCritic) -> bool:
         """Say whether `net` consists of plain MLPs on the CPU that see "policy" alone."""
@@ -76,12 +79,12 @@ class KernelNet:
         parts = zip(self._layers, self._last, numbers.plan.tolist(), strict=True)
         for layer, last, (inputs, outputs, start) in parts:
             end, width = start + inputs * outputs, layer.out_features
-            weight = layer.weight.detach().numpy()
+            weight = layer.weight.detach()
             if last:
-                numbers.weights[start:end] = weight.ravel()
+                self._weights[start:end].view(outputs, inputs).copy_(weight)
             else:
-                numbers.weights[start:end].reshape(inputs, outputs)[:, :width] = weight.T
-            numbers.weights[end : end + width] = layer.bias.detach().numpy()
+                self._weights[start:end].view(inputs, outputs)[:, :width].copy_(weight.t())
+            self._weights[end : end + width].copy_(layer.bias.detach())
         normalisers = [self.net.normaliser]
         if self.net.critic is not None:
             normalisers.append(self.net.critic.normaliser)

@@ -10,6 +10,7 @@ from simrl.search.batched import run_batched
 from simrl.search.checking import check_state
 from simrl.search.config import SearchConfig
 from simrl.search.kernels import summary
+from simrl.search.kernels.layout import VALUE, VISITS, Q
 from simrl.search.model import Evaluator, Model
 from simrl.search.reference import search_in_torch
 from simrl.search.result import SearchResult
@@ -65,15 +66,15 @@ def _read(task: Task) -> SearchResult:
     if heat > 0.0:
         uniform = torch.rand(num_rows, generator=task.rng, dtype=torch.float64).numpy()
     summary.summarise(task.arrays, task.root, task.rule, float(heat), uniform, slots, policy)
-    slot = torch.from_numpy(slots)
+    slot, edges = torch.from_numpy(slots), task.arrays.edges[:, 0]
     actions = None if tree.actions is None else tree.actions[:, 0].clone()
     return SearchResult(
         slot=slot,
         action=slot[:, None] if actions is None else actions[torch.arange(num_rows), slot],
         policy=torch.from_numpy(policy),
-        visits=tree.visits[:, 0].long(),
-        q=tree.q[:, 0].clone(),
-        value=tree.value[:, 0].clone(),
+        visits=torch.from_numpy(edges[:, VISITS].astype(np.int64)),
+        q=torch.from_numpy(edges[:, Q].copy()),
+        value=torch.from_numpy(task.arrays.values[:, 0, VALUE].copy()),
         logits=task.logits,
         actions=actions,
         simulations=config.simulations - int(task.root.left.max()),

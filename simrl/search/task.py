@@ -12,7 +12,16 @@ from simrl.search.checking import check_evaluation, check_roots, check_tree, not
 from simrl.search.config import SearchConfig
 from simrl.search.halving import halving_table
 from simrl.search.kernels import batch
-from simrl.search.kernels.layout import GUMBEL, PUCT, UCT, VISITS, RootArrays, RuleNumbers
+from simrl.search.kernels.layout import (
+    GUMBEL,
+    PUCT,
+    STATUS,
+    STUCK,
+    UCT,
+    VISITS,
+    RootArrays,
+    RuleNumbers,
+)
 from simrl.search.model import Evaluator, Model
 from simrl.search.noise import gumbel_noise, noisy_logits, tie_seeds
 from simrl.search.tree import Tree, make_tree
@@ -38,7 +47,6 @@ class Task:
         evaluation = evaluator(state, rng)
         check_evaluation(evaluation, self.num_rows, self.num_slots)
         self.logits, self.root_actions = evaluation.logits.float(), evaluation.actions
-        check_roots(self.logits)
         self.tree, fresh = self._prepare_tree(state, tree)
         self.arrays = self.tree.arrays()
         self.rule = rule_numbers(config)
@@ -62,7 +70,9 @@ class Task:
             same = (tree.positions[:, 0] == state).all(-1) & (tree.count > 0)
             room = tree.count + self.config.simulations <= tree.capacity
             fresh = ~(same & room).numpy()
-        tree.positions[:, 0] = state
+            if tree.actions is not None:  # new candidates, so nothing is known of them
+                fresh[:] = True
+        tree.state.numpy()[:, 0, : self.state_size] = state.numpy()
         return tree, fresh
 
     def _plant(self, fresh: np.ndarray, value: Tensor) -> None:
@@ -71,12 +81,22 @@ class Task:
         bad = batch.plant(self.arrays, fresh, logits.numpy(), value.contiguous().numpy())
         if bad >= 0:
             raise not_finite(bad, 0, self.logits[bad], value[bad])
-        rows = torch.from_numpy(fresh)
+        if (self.arrays.ints[:, 0, STATUS] == STUCK).any():
+            check_roots(self.logits)
         if self.tree.actions is not None and self.root_actions is not None:
-            self.tree.actions[:, 0][rows] = self.root_actions[rows]
+            self.tree.actions[:, 0] = self.root_actions
         if not fresh.all():
-            self.tree.logits[:, 0][~rows] = logits[~rows]
-            self.tree.prob[:, 0][~rows] = logits[~rows].softmax(-1)
+            self._renew(torch.from_numpy(~fresh).nonzero().squeeze(1), logits)
+
+    def _renew(self, rows: Tensor, logits: Tensor) -> None:
+        """Give the roots that are kept, in `rows`, this search's noise."""
+        check_roots(self.logits)
+        unusable = (logits[rows].isnan() | (logits[rows] == torch.inf)).any(-1)
+        if bool(unusable.any()):
+            row = int(rows[unusable][0])
+            raise not_finite(row, 0, self.logits[row], self.tree.raw_value[row, 0])
+        self.tree.logits[rows, 0] = logits[rows]
+        self.tree.prob[rows, 0] = logits[rows].softmax(-1)
 
     def _make_root(self) -> RootArrays:
         config = self.config
