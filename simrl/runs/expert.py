@@ -26,6 +26,7 @@ from simrl.learn.expert_iteration import (
 from simrl.learn.exploration import ExplorationConfig, ExploringPolicy
 from simrl.learn.loop import LoopConfig
 from simrl.learn.metrics import MetricsWriter
+from simrl.learn.ppo import PPOConfig
 from simrl.learn.replay import SearchReplay
 from simrl.learn.search_learner import SearchLearner, SearchLearnerConfig
 from simrl.learn.self_play import SelfPlayRecorder
@@ -103,13 +104,17 @@ class ExpertConfig:
             raise ValueError(f"gamma must be above 0 and at most 1, got {self.gamma}")
 
     def train_config(self) -> TrainConfig:
-        """Return what a run's `config.yaml` says: what all commands need to know."""
+        """Return what a run's `config.yaml` says: what all commands need to know.
+
+        Of the learner's part only the discount counts: this run learns otherwise.
+        """
         return TrainConfig(
             env=self.env,
             env_options=self.env_options,
             num_envs=self.num_envs,
             seed=self.seed,
             net=self.net,
+            ppo=PPOConfig(gamma=self.gamma),
             loop=self.loop,
             evaluation=self.evaluation,
             wandb=self.wandb,
@@ -228,10 +233,15 @@ def resume_expert(folder: Path | str, config: ExpertConfig | None = None) -> Exp
     return run
 
 
+def is_expert_run(folder: Path | str) -> bool:
+    """Tell whether `folder` is that of a run of expert iteration."""
+    return (Path(folder) / EXPERT_FILE).is_file()
+
+
 def expert_config(folder: Path | str) -> ExpertConfig:
     """Read the config of a run of expert iteration; ValueError if the folder is none."""
     path = Path(folder) / EXPERT_FILE
-    if not path.is_file():
+    if not is_expert_run(folder):
         raise ValueError(f"{folder} is not a run of expert iteration: it has no {EXPERT_FILE}")
     try:
         data = yaml.safe_load(path.read_text())

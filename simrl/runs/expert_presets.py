@@ -52,7 +52,7 @@ def connect_four() -> ExpertConfig:
         capacity=300_000,
         iteration=ExpertIterationConfig(draws=8.0, warmup=20_000),
         loop=LoopConfig(unroll=8, steps=2_500_000),
-        evaluation=EvalConfig(opponents=("tactical",), games=200, every_minutes=5.0),
+        evaluation=EvalConfig(opponents=("tactical", "mcts:1000"), games=100, every_minutes=5.0),
     )
 
 

@@ -7,7 +7,7 @@ number of simulations may come first without its name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simrl.core.dynamics import TurnDynamics
@@ -48,7 +48,10 @@ class MctsPlayer:
 
 @dataclass(frozen=True)
 class NetworkPlayer:
-    """Search with a run's network as prior and value."""
+    """Search with a run's network as prior and value.
+
+    For a run of expert iteration, what is not given is as in its evaluations.
+    """
 
     simulations: int = 64
     """Simulations of each move."""
@@ -99,6 +102,7 @@ def _mcts(rest: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy:
 
 def _network(rest: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy:
     from simrl.runs.agent_search import agent_search_player
+    from simrl.runs.expert import expert_config, is_expert_run
 
     run, *words = split_words(rest)
     folder, _, which = run.partition("@")
@@ -112,12 +116,11 @@ def _network(rest: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy
         return agent_search_player(folder, which, options, spec, env_options)
     player: NetworkPlayer = make_config(NetworkPlayer, options, "search")
     dynamics = _turns("search", spec, env_options)
-    config = SearchConfig(
-        simulations=player.simulations,
-        seconds=player.seconds,
-        rule=player.rule,
-        solve=player.solve,
-    )
+    given = {name: getattr(player, name) for name in ("simulations", "seconds", "rule", "solve")}
+    config = SearchConfig(**given)
+    if is_expert_run(folder):
+        asked = {name: value for name, value in given.items() if name in options}
+        config = replace(expert_config(folder).play, **asked)
     return SearchPolicy(
         TurnModel(dynamics, spec, gamma=trained.ppo.gamma),
         NetworkEvaluator(load_run_policy(folder, which).net, dynamics, spec),

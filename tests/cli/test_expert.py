@@ -5,7 +5,12 @@ import json
 import pytest
 
 from simrl.cli import COMMANDS
+from simrl.core.plugins import make_env
 from simrl.learn.checkpoint import Checkpoints
+from simrl.runs.config import run_config
+from simrl.runs.expert import expert_config
+from simrl.runs.policies import named_policy
+from simrl.search.policy import quiet
 
 SMALL = (
     "--num-envs",
@@ -63,6 +68,16 @@ def test_the_other_commands_take_the_run(simrl, trained):
     code, _, _ = simrl("report", trained)
     assert code == 0
     assert "tic-tac-toe" in (trained / "report.html").read_text()
+
+
+def test_the_run_searches_as_in_its_evaluations_unless_told_otherwise(trained):
+    spec = make_env("tic-tac-toe", 1).spec
+    own = named_policy(f"search:{trained}", spec, {})
+    assert own.config.search == quiet(expert_config(trained).play)
+    assert own.config.search.rule == "puct"
+    asked = named_policy(f"search:{trained}:9:rule=gumbel", spec, {}).config.search
+    assert (asked.simulations, asked.rule, asked.solve) == (9, "gumbel", True)
+    assert run_config(trained).ppo.gamma == 1.0
 
 
 def test_the_elo_curve(simrl, trained):
