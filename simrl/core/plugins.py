@@ -119,6 +119,17 @@ def make_env(name: str, num_envs: int, **options: Any) -> VecEnv:
     return plugin.make(make_config(plugin.config, options, name), num_envs)
 
 
+def make_dynamics(name: str, **options: Any) -> Dynamics:
+    """Build the model of the environment called `name` for planners.
+
+    ValueError for unknown names or options, and where the environment has none.
+    """
+    plugin = env_plugin(name)
+    if plugin.dynamics is None:
+        raise ValueError(f"{name} has no dynamics, so nothing can be searched or planned in it")
+    return plugin.dynamics(make_config(plugin.config, options, name))
+
+
 def make_scripted(env: str, policy: str, **options: Any) -> Policy:
     """Build an environment's scripted policy; `options` are the environment's config fields."""
     plugin = env_plugin(env)

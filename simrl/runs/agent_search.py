@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simrl.core.dynamics import ObservedDynamics
-from simrl.core.plugins import env_plugin, make_config
+from simrl.core.plugins import make_config, make_dynamics
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.nn.actor_critic import ActorCritic
@@ -40,10 +40,7 @@ def agent_model(
     config = run_config(folder)
     if config.env != spec.id:
         raise ValueError(f"{folder} was trained in {config.env}, it cannot search in {spec.id}")
-    plugin = env_plugin(spec.id)
-    if plugin.dynamics is None:
-        raise ValueError(f"{spec.id} has no dynamics, so nothing can be searched")
-    dynamics = plugin.dynamics(make_config(plugin.config, env_options, spec.id))
+    dynamics = make_dynamics(spec.id, **env_options)
     if not isinstance(dynamics, ObservedDynamics):
         raise ValueError(f"the dynamics of {spec.id} does not show what agents see")
     return AgentModel(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from simrl.core.dynamics import TurnDynamics
-from simrl.core.plugins import env_plugin, make_config
+from simrl.core.plugins import make_dynamics
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.learn.expert_iteration import Reanalyse
@@ -47,10 +47,7 @@ class Game:
         cls, env: str, env_options: Mapping[str, Any], spec: EnvSpec, gamma: float = 1.0
     ) -> Game:
         """Find the rules of the environment; ValueError if it has none, or no turns."""
-        plugin = env_plugin(env)
-        if plugin.dynamics is None:
-            raise ValueError(f"{env} has no dynamics, so it cannot be searched")
-        dynamics = plugin.dynamics(make_config(plugin.config, env_options, env))
+        dynamics = make_dynamics(env, **env_options)
         if not isinstance(dynamics, TurnDynamics):
             raise ValueError(
                 f"{env} is not a game of turns, which expert iteration needs: its "

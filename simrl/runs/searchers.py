@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simrl.core.dynamics import TurnDynamics
-from simrl.core.plugins import env_plugin, make_config
+from simrl.core.plugins import make_config, make_dynamics
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.runs.config import is_run, run_config
@@ -112,7 +112,7 @@ def _network(rest: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy
     if trained.env != spec.id:
         raise ValueError(f"{folder} was trained in {trained.env}, it cannot play {spec.id}")
     options = _options(words)
-    if not isinstance(_dynamics(spec, env_options), TurnDynamics):
+    if not isinstance(make_dynamics(spec.id, **env_options), TurnDynamics):
         return agent_search_player(folder, which, options, spec, env_options)
     player: NetworkPlayer = make_config(NetworkPlayer, options, "search")
     dynamics = _turns("search", spec, env_options)
@@ -138,15 +138,8 @@ def _open_spiel(rest: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Pol
     )
 
 
-def _dynamics(spec: EnvSpec, env_options: Mapping[str, Any]) -> object:
-    plugin = env_plugin(spec.id)
-    if plugin.dynamics is None:
-        raise ValueError(f"{spec.id} has no dynamics, so nothing can be searched")
-    return plugin.dynamics(make_config(plugin.config, env_options, spec.id))
-
-
 def _turns(kind: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> TurnDynamics:
-    dynamics = _dynamics(spec, env_options)
+    dynamics = make_dynamics(spec.id, **env_options)
     if not isinstance(dynamics, TurnDynamics):
         raise ValueError(f"{kind} searches games in which one agent moves at a time, not {spec.id}")
     return dynamics
