@@ -1,0 +1,15 @@
+"""Search with chance nodes: models that tell their chances, and models that only draw."""
+
+from simrl.search.chance.config import ChanceConfig
+from simrl.search.chance.model import Afterstate, SampledOutcomes, StochasticModel
+from simrl.search.chance.search import ChanceResult, search_chance, search_sampled_chance
+
+__all__ = [
+    "Afterstate",
+    "ChanceConfig",
+    "ChanceResult",
+    "SampledOutcomes",
+    "StochasticModel",
+    "search_chance",
+    "search_sampled_chance",
+]
