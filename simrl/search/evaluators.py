@@ -8,6 +8,7 @@ from torch import Tensor
 
 from simrl.core.dynamics import TurnDynamics
 from simrl.core.spec import EnvSpec
+from simrl.core.timestep import Obs
 from simrl.nn.actor_critic import ActorCritic
 from simrl.nn.distributions import MaskedHeads
 from simrl.search.model import Evaluation, Evaluator
@@ -67,7 +68,7 @@ class NetworkEvaluator:
         judge_rows(numbers, obs.numpy(), legal.contiguous().numpy(), logits, value)
         return Evaluation(torch.from_numpy(logits), torch.from_numpy(value))
 
-    def _judge_torch(self, obs: dict[str, Tensor], legal: Tensor) -> Evaluation:
+    def _judge_torch(self, obs: Obs, legal: Tensor) -> Evaluation:
         with torch.no_grad():
             device = self.net.head.weight.device
             groups = {name: x.to(device) for name, x in obs.items() if name != "action_mask"}

@@ -11,7 +11,8 @@ from simrl.core.policy import PolicyOutput
 from simrl.core.timestep import Obs, PolicyState
 from simrl.search.config import SearchConfig
 from simrl.search.model import Evaluator
-from simrl.search.search import SearchResult, search
+from simrl.search.result import SearchResult
+from simrl.search.search import search
 from simrl.search.tree_memory import empty_trees, put_trees, take_trees, tree_state
 from simrl.search.turn_model import TurnModel
 

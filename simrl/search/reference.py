@@ -86,10 +86,10 @@ class _Reference:
         self.tree.count[:] = 1
         self._write(self.rows, torch.zeros_like(self.rows), state, noisy)
         scale = config.gumbel.scale if config.rule == "gumbel" else 0.0
-        self.noise = gumbel_noise((num_rows, num_slots), scale, rng)
+        self.noise = gumbel_noise((num_rows, num_slots), scale, rng).to(state.device)
         table = halving_table(config)
         self.table = torch.from_numpy(table).to(state.device)
-        self.ties = tie_seeds(num_rows, config, rng)
+        self.ties = tie_seeds(num_rows, config, rng).to(state.device)
 
     def out_of_time(self) -> bool:
         """Say whether the wall-clock budget is spent."""
@@ -269,8 +269,9 @@ class _Reference:
 
     def _draw(self, visits: Tensor, heat: float) -> Tensor:
         """Draw slots `[B]` in proportion to visits ** (1 / heat)."""
-        device = visits.device
-        uniform = torch.rand(len(visits), generator=self.rng, dtype=torch.float64, device=device)
+        rng = self.rng
+        uniform = torch.rand(len(visits), generator=rng, dtype=torch.float64, device=rng.device)
+        uniform = uniform.to(visits.device)
         weight = (visits.double() / visits.max(-1, keepdim=True).values) ** (1.0 / heat)
         below = weight.cumsum(-1)
         return (below > uniform[:, None] * below[:, -1:]).int().argmax(-1)

@@ -29,6 +29,8 @@ from simrl.search import (
     search,
 )
 from simrl.search.halving import visits_to_look_for
+from simrl.search.kernels import batch, summary
+from simrl.search.kernels.turn import collect_turns, search_turns
 
 SLOTS, DEPTH = 3, 4
 RULES = ["gumbel", "puct", "uct"]
@@ -285,6 +287,19 @@ def test_widening_opens_slots_with_visits() -> None:
         tried = run(Many(), config).visits > 0
         assert tried[:, :15].any(-1).all()
         assert not tried[:, 20:].any()  # 2 * sqrt(100) = 20
+
+
+def test_other_sizes_need_no_other_machine_code() -> None:
+    for rows, simulations in ((1, 3), (4, 20)):
+        run(Numbered(), SearchConfig(simulations=simulations), rows)
+        model, evaluator, state = connect_four()
+        judge = UniformEvaluator(evaluator.view.dynamics, model.spec)
+        for used in (evaluator, judge):
+            rng = torch_generator(0, "search")
+            search(model, used, state[:rows], SearchConfig(simulations=simulations), rng)
+    kernels = (batch.plant, batch.collect, batch.keep_positions, batch.finish, summary.summarise)
+    assert [len(kernel.signatures) for kernel in kernels] == [1] * len(kernels)
+    assert [len(kernel.signatures) for kernel in (search_turns, collect_turns)] == [1, 1]
 
 
 def test_halving_schedule_by_hand() -> None:

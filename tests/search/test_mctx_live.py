@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -119,15 +120,27 @@ def compare(result: SearchResult, output: Any) -> None:
     np.testing.assert_allclose(result.value.numpy(), np.asarray(summary.value), atol=1e-5)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_gumbel(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
-    game, state = Game(), mid_game(POSITIONS)
+@cache
+def mctx_gumbel() -> Any:
+    """Search with our Gumbel noise instead of jax's."""
     noise = gumbel_noise((POSITIONS, 7), 1.0, torch_generator(1, "search")).numpy()
-    monkeypatch.setattr(jax.random, "gumbel", lambda key, shape, dtype: noise)
-    config = SearchConfig(simulations=SIMULATIONS)
-    model = game.model if compiled else Plain(game.model)
-    result = search(model, game.evaluator, state, config, torch_generator(1, "search"))
-    output = run_mctx(game, state, mctx.gumbel_muzero_policy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax.random, "gumbel", lambda key, shape, dtype: noise)
+        return run_mctx(Game(), mid_game(POSITIONS), mctx.gumbel_muzero_policy)
+
+
+@cache
+def mctx_puct() -> Any:
+    """Search without mctx's random tie-breaks of 1e-7, so that it takes the first of equals."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax.random, "uniform", lambda key, shape: np.zeros(shape, np.float32))
+        policy = partial(mctx.muzero_policy, dirichlet_fraction=0.0)
+        return run_mctx(Game(), mid_game(POSITIONS), policy)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_gumbel(compiled: bool) -> None:
+    result, output = ours(compiled, SearchConfig(simulations=SIMULATIONS)), mctx_gumbel()
     compare(result, output)
     np.testing.assert_array_equal(result.slot.numpy(), np.asarray(output.action))
     weights = np.asarray(output.action_weights)
@@ -135,22 +148,19 @@ def test_gumbel(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-def test_puct(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
-    """Compare without mctx's random tie-breaks of 1e-7, so that both take the first of equals."""
-    game, state = Game(), mid_game(POSITIONS)
-    monkeypatch.setattr(jax.random, "uniform", lambda key, shape: np.zeros(shape, np.float32))
-    config = SearchConfig(
-        simulations=SIMULATIONS, rule="puct", puct=PuctConfig(dirichlet_fraction=0.0)
-    )
-    model = game.model if compiled else Plain(game.model)
-    result = search(model, game.evaluator, state, config, torch_generator(1, "search"))
-
-    def run(**options: Any) -> Any:
-        return mctx.muzero_policy(dirichlet_fraction=0.0, **options)
-
-    output = run_mctx(game, state, run)
+def test_puct(compiled: bool) -> None:
+    quiet = PuctConfig(dirichlet_fraction=0.0)
+    config = SearchConfig(simulations=SIMULATIONS, rule="puct", puct=quiet)
+    result, output = ours(compiled, config), mctx_puct()
     compare(result, output)
     np.testing.assert_allclose(result.policy.numpy(), np.asarray(output.action_weights), atol=1e-6)
+
+
+def ours(compiled: bool, config: SearchConfig) -> SearchResult:
+    """Search in kernels alone, or with a call of the model for each simulation."""
+    game, state = Game(), mid_game(POSITIONS)
+    model = game.model if compiled else Plain(game.model)
+    return search(model, game.evaluator, state, config, torch_generator(1, "search"))
 
 
 class Plain:

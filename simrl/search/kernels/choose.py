@@ -25,6 +25,7 @@ from simrl.search.kernels.layout import (
     VALUE,
     VISITS,
     Q,
+    Real,
     RootArrays,
     RuleNumbers,
     TreeArrays,
@@ -101,8 +102,8 @@ def _look_through(
 @njit(nogil=True, cache=True, forceinline=True)
 def _puct(
     rule: RuleNumbers,
-    count: float,
-    value: float,
+    count: Real,
+    value: Real,
     visits: np.ndarray,
     q: np.ndarray,
     prob: np.ndarray,
@@ -133,7 +134,7 @@ def _puct(
 @njit(nogil=True, cache=True, forceinline=True)
 def complete_values(
     rule: RuleNumbers,
-    raw: float,
+    raw: Real,
     visits: np.ndarray,
     q: np.ndarray,
     prob: np.ndarray,
@@ -215,7 +216,7 @@ def _gumbel_inner(visits: np.ndarray, logits: np.ndarray, sigma: np.ndarray) -> 
 @njit(nogil=True, cache=True, forceinline=True)
 def _uct(
     rule: RuleNumbers,
-    count: float,
+    count: Real,
     visits: np.ndarray,
     q: np.ndarray,
     logits: np.ndarray,

@@ -27,6 +27,7 @@ from simrl.search.kernels.layout import (
     VALUE,
     VISITS,
     Q,
+    Real,
     RootArrays,
     RuleNumbers,
     TreeArrays,
@@ -81,7 +82,7 @@ def wait(tree: TreeArrays, row: int, node: int, sign: int) -> None:
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def fill(tree: TreeArrays, row: int, node: int, logits: np.ndarray, value: float) -> bool:
+def fill(tree: TreeArrays, row: int, node: int, logits: np.ndarray, value: Real) -> bool:
     """Write prior and value of a node that was never visited; say whether they are usable."""
     edges = tree.edges[row, node]
     top, usable = NEVER, math.isfinite(value)
@@ -118,10 +119,10 @@ def attach(
     rule: RuleNumbers,
     row: int,
     node: int,
-    reward: float,
-    discount: float,
+    reward: Real,
+    discount: Real,
     logits: np.ndarray,
-    value: float,
+    value: Real,
     exact: bool = False,
 ) -> bool:
     """Make a reserved node part of its tree, and back its value up; say whether it is usable.
@@ -157,7 +158,7 @@ def end(tree: TreeArrays, row: int, node: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def visit_again(tree: TreeArrays, rule: RuleNumbers, row: int, node: int, value: float) -> None:
+def visit_again(tree: TreeArrays, rule: RuleNumbers, row: int, node: int, value: Real) -> None:
     """Count one more visit of `node` that gave `value`, and back it up."""
     visits = np.float32(tree.ints[row, node, NODE_VISITS])
     old = tree.values[row, node, VALUE]
@@ -168,7 +169,7 @@ def visit_again(tree: TreeArrays, rule: RuleNumbers, row: int, node: int, value:
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def back_up(tree: TreeArrays, rule: RuleNumbers, row: int, node: int, value: float) -> None:
+def back_up(tree: TreeArrays, rule: RuleNumbers, row: int, node: int, value: Real) -> None:
     """Add the return of a simulation that ended at `node` to every node and slot above it."""
     settled = rule.solve and (
         tree.ints[row, node, STATUS] == ENDED or tree.ints[row, node, STATUS] == PROVEN

@@ -6,9 +6,12 @@ one run of memory.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+Real: TypeAlias = Any
+"""A float32 of compiled code, which Python's types do not know."""
 
 # Fields of an edge: `edges[row, node, FIELD, slot]`.
 VISITS, Q, PROB, LOGIT, REWARD, DISCOUNT, PENDING = range(7)
@@ -40,7 +43,7 @@ class TreeArrays(NamedTuple):
     """Positions, uint8 `[B, M, S]`, S rounded up to a multiple of 8."""
     words: np.ndarray
     """The same memory as uint64 `[B, M, S / 8]`."""
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # a tuple has a method of this name
     """Nodes in use, int32 `[B]`."""
 
 
@@ -63,22 +66,22 @@ class RuleNumbers(NamedTuple):
     """Hold a `SearchConfig` as numbers; floats are float32."""
 
     kind: int
-    c_init: Any
-    c_base: Any
-    low: Any
-    high: Any
-    value_scale: Any
-    visit_offset: Any
+    c_init: Real
+    c_base: Real
+    low: Real
+    high: Real
+    value_scale: Real
+    visit_offset: Real
     rescale: bool
-    exploration: Any
+    exploration: Real
     max_depth: int
     solve: bool
-    best_value: Any
+    best_value: Real
     parallel: int
-    virtual_loss: Any
-    widen_constant: Any
+    virtual_loss: Real
+    widen_constant: Real
     """0: no widening."""
-    widen_exponent: Any
+    widen_exponent: Real
 
 
 class Leaves(NamedTuple):

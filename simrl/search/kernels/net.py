@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from simrl.search.kernels.layout import Real
+
 RELU, LEAKY_RELU, TANH = range(3)
 WIDTH = 16
 """Layers have multiples of this many outputs, so that loops over them are all vectors."""
@@ -43,7 +45,7 @@ class NetNumbers(NamedTuple):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def judge(net: NetNumbers, obs: np.ndarray, buffers: np.ndarray, picked: np.ndarray) -> float:
+def judge(net: NetNumbers, obs: np.ndarray, buffers: np.ndarray, picked: np.ndarray) -> Real:
     """Return the value of `obs` `[D]`; logits are left in the first columns of `buffers[2]`.
 
     buffers: float32 `[4, widest layer]`; picked: int64 `[widest layer]`.

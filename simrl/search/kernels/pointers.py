@@ -33,7 +33,7 @@ def _make_pair(index: int) -> tuple[Any, Any]:
     """Make the functions that put the pointer `index` into an array and take it out again."""
     kind = KINDS[index]
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def put(typing_context: Any, game: Any, function: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             size = context.get_abi_sizeof(context.get_value_type(kind))
@@ -45,7 +45,7 @@ def _make_pair(index: int) -> tuple[Any, Any]:
 
         return types.none(game, kind), code
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def take(typing_context: Any, game: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return builder.load(_place(context, builder, signature.args[0], args[0], index, kind))

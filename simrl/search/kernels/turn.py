@@ -29,6 +29,7 @@ from simrl.search.kernels.layout import (
     STATUS,
     VALUE,
     Leaves,
+    Real,
     RootArrays,
     RuleNumbers,
     TreeArrays,
@@ -79,8 +80,8 @@ BYTES_2D, BOOL_2D, F32_1D, F32_2D = (
 
 @njit(nogil=True, cache=True, forceinline=True)
 def _play(
-    play: Any, mover: Any, state: np.ndarray, action: int, gamma: float, rewards: np.ndarray
-) -> tuple[float, float]:
+    play: Any, mover: Any, state: np.ndarray, action: int, gamma: Real, rewards: np.ndarray
+) -> tuple[Real, Real]:
     """Play one action in place; return the reward to who acted and the signed discount."""
     before = mover(state)
     ended = play(state, action, rewards)
@@ -99,9 +100,9 @@ def _grow(
     parent: int,
     slot: int,
     size: int,
-    gamma: float,
+    gamma: Real,
     rewards: np.ndarray,
-) -> tuple[int, float, float]:
+) -> tuple[int, Real, Real]:
     """Play `slot` from `parent` into a new node; return node, reward and discount."""
     node = reserve(tree, row, parent, slot)
     for word in range(tree.words.shape[2]):
@@ -120,7 +121,7 @@ def play_rows(
     game: np.ndarray,
     state: np.ndarray,
     num_agents: int,
-    gamma: float,
+    gamma: Real,
     action: np.ndarray,
     reward: np.ndarray,
     discount: np.ndarray,
@@ -167,7 +168,7 @@ def collect_turns(
     leaves: Leaves,
     size: int,
     num_agents: int,
-    gamma: float,
+    gamma: Real,
     obs: np.ndarray,
     mask: np.ndarray,
 ) -> int:
@@ -228,7 +229,7 @@ def search_turns(
     net: NetNumbers,
     size: int,
     num_agents: int,
-    gamma: float,
+    gamma: Real,
     obs_size: int,
     first: int,
     last: int,
