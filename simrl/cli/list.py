@@ -10,6 +10,7 @@ from rich.table import Table
 
 from simrl.cli.arguments import parse
 from simrl.core.plugins import controller_names, controller_plugin, env_names, env_plugin
+from simrl.runs.expert_presets import PRESETS as EXPERT_PRESETS
 from simrl.runs.preference_presets import PRESETS as PREFERENCE_PRESETS
 from simrl.runs.presets import PRESETS
 
@@ -61,4 +62,8 @@ def run(arguments: Sequence[str]) -> int:
     for name, made in PREFERENCE_PRESETS.items():
         learned.add_row(name, (made.__doc__ or "").splitlines()[0])
     out.print(learned)
+    searched = Table("preset", "what it trains", title="By search (simrl expert train PRESET)")
+    for name, built in EXPERT_PRESETS.items():
+        searched.add_row(name, (built.__doc__ or "").splitlines()[0])
+    out.print(searched)
     return 0

@@ -103,6 +103,9 @@ def test_help(simrl):
     assert "Simulations of each position" in said
     assert "--ppo" not in said
     assert simrl("expert")[0] == 2
+    code, said, _ = simrl("list")
+    assert code == 0
+    assert "simrl expert train PRESET" in said
 
 
 @pytest.mark.parametrize(
