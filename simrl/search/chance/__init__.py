@@ -2,12 +2,11 @@
 
 from simrl.search.chance.config import ChanceConfig
 from simrl.search.chance.model import Afterstate, SampledOutcomes, StochasticModel
-from simrl.search.chance.search import ChanceResult, search_chance, search_sampled_chance
+from simrl.search.chance.search import search_chance, search_sampled_chance
 
 __all__ = [
     "Afterstate",
     "ChanceConfig",
-    "ChanceResult",
     "SampledOutcomes",
     "StochasticModel",
     "search_chance",

@@ -55,6 +55,9 @@ class ChanceRule(NamedTuple):
     sampled: bool
     c_init: float
     c_base: float
+    low: float
+    high: float
+    """Range of values that PUCT rescales; `low` = `high`: that of each node."""
     open_constant: float
     """Widening of actions; 0: none."""
     open_exponent: float
@@ -129,6 +132,8 @@ def _decide(tree: ChanceTree, rule: ChanceRule, row: int, node: int) -> int:
     factor = math.sqrt(visits) * (
         rule.c_init + math.log((visits + rule.c_base + 1.0) / rule.c_base)
     )
+    if rule.high > rule.low:
+        low, high = rule.low, rule.high
     span = max(high - low, 1e-8)
     best, top = 0, -np.inf
     for k in range(len(prior)):

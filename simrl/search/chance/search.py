@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,35 +20,10 @@ from simrl.search.checking import (
     check_transition,
     not_finite,
 )
-from simrl.search.config import PuctConfig, SearchConfig
+from simrl.search.config import SearchConfig
 from simrl.search.model import Evaluation, Evaluator, Model
 from simrl.search.noise import noisy_logits
-
-
-@dataclass(frozen=True)
-class ChanceResult:
-    """Hold what a search found of B positions, in K slots each."""
-
-    slot: Tensor
-    """Chosen slot int64 `[B]`."""
-    action: Tensor
-    """What that slot does: int64 `[B, H]` or float32 `[B, size]`."""
-    policy: Tensor
-    """Shares of the visits, float32 `[B, K]`: the training target."""
-    visits: Tensor
-    """Visits of each slot, int64 `[B, K]`."""
-    q: Tensor
-    """Value of each slot, float32 `[B, K]`; 0 where it was not tried."""
-    value: Tensor
-    """Value of the position after the search, float32 `[B]`."""
-    logits: Tensor
-    """Priors as the evaluator gave them, float32 `[B, K]`."""
-    actions: Tensor | None
-    """What each slot does, as in `Evaluation`; None: slot k is the action `[k]`."""
-    simulations: Tensor
-    """Simulations of each position, int64 `[B]`."""
-    nodes: Tensor
-    """Nodes of each tree, int64 `[B]`."""
+from simrl.search.root_result import RootResult, read_roots
 
 
 def search_chance(
@@ -58,7 +32,7 @@ def search_chance(
     state: Tensor,
     config: ChanceConfig,
     rng: torch.Generator,
-) -> ChanceResult:
+) -> RootResult:
     """Search positions `state` uint8 `[B, S]` with a model that tells its chances.
 
     As in Stochastic MuZero (Antonoglou et al. 2022, "Planning in Stochastic Environments with a
@@ -92,7 +66,7 @@ def search_chance(
 
 def search_sampled_chance(
     model: Model, evaluator: Evaluator, state: Tensor, config: ChanceConfig, rng: torch.Generator
-) -> ChanceResult:
+) -> RootResult:
     """Search positions `state` uint8 `[B, S]` with a stochastic model that only draws.
 
     Double progressive widening (Couëtoux et al. 2011, "Continuous Upper Confidence Trees"): a
@@ -193,7 +167,7 @@ class _Search:
 
     def run(
         self, serve: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
-    ) -> ChanceResult:
+    ) -> RootResult:
         """Simulate until the budget or the time is spent; `serve(rows, need, leaf, slot)`."""
         config, batch = self.config, len(self.root_state)
         rule = _numbers(config, self.sampled)
@@ -278,37 +252,14 @@ class _Search:
             first = int(wild.nonzero()[0])
             raise not_finite(int(rows[first]), int(nodes[first]), logits[first], value[first])
 
-    def _result(self) -> ChanceResult:
+    def _result(self) -> RootResult:
         batch, slots = self.root.logits.shape
         visits, q = np.zeros((batch, slots), np.int64), np.zeros((batch, slots))
         value = np.zeros(batch)
         kernels.summarise(self.tree, visits, q, value)
-        counts = torch.from_numpy(visits)
-        slot = _choose(counts, self.root.logits, self.config.puct, self.rng)
-        return ChanceResult(
-            slot=slot,
-            action=self.action_of(np.arange(batch), slot.numpy()),
-            policy=counts / counts.sum(-1, keepdim=True).clamp_min(1),
-            visits=counts,
-            q=torch.from_numpy(q).float(),
-            value=torch.from_numpy(value).float(),
-            logits=self.root.logits,
-            actions=self.root.actions,
-            simulations=torch.from_numpy(self.tree.done.copy()),
-            nodes=torch.from_numpy(self.tree.used.copy()),
+        return read_roots(
+            self.root, visits, q, value, self.tree.done, self.tree.used, self.config.puct, self.rng
         )
-
-
-def _choose(visits: Tensor, logits: Tensor, puct: PuctConfig, rng: torch.Generator) -> Tensor:
-    """Draw a slot by visits ** (1 / temperature); at 0, the most visited."""
-    if not bool(visits.any()):  # no time for a single simulation
-        return logits.argmax(-1)
-    if puct.temperature == 0.0:
-        return visits.argmax(-1)
-    share = visits / visits.amax(-1, keepdim=True).clamp_min(1)
-    weight = share.double() ** (1.0 / puct.temperature)
-    weight = torch.where(weight.sum(-1, keepdim=True) > 0, weight, logits.double().softmax(-1))
-    return torch.multinomial(weight, 1, generator=rng).squeeze(-1)
 
 
 def _numbers(config: ChanceConfig, sampled: bool) -> kernels.ChanceRule:
@@ -317,6 +268,8 @@ def _numbers(config: ChanceConfig, sampled: bool) -> kernels.ChanceRule:
         sampled,
         config.puct.c_init,
         config.puct.c_base,
+        config.puct.value_low,
+        config.puct.value_high,
         0.0 if actions is None else actions.constant,
         1.0 if actions is None else actions.exponent,
         config.outcomes.constant,
