@@ -34,9 +34,10 @@ class EvaluateArguments:
 
     policy: tyro.conf.Positional[str | None] = None
     """A run's folder, optionally with @best, @newest, @STEPS or @SNAPSHOT, or the name of a
-    scripted policy or controller, whose options may follow: nmpc:solver=ipopt:horizon=30."""
+    scripted policy, controller or search, whose options may follow: nmpc:solver=ipopt:horizon=30,
+    mcts:1000, search:runs/x, openspiel:1000."""
     opponents: str = ""
-    """Opponents, comma-separated: scripted policies, random, other runs. Default: those of the
+    """Opponents, comma-separated: scripted policies, random, searches, other runs. Default: those of the
     run's config, or every scripted policy of the environment."""
     round_robin: str = ""
     """Players, comma-separated, who all play each other, and the policy if one is given; prints

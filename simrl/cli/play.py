@@ -32,8 +32,8 @@ class PlayArguments:
 
     a: Annotated[str, tyro.conf.Positional]
     """Player on the first side, or the only one: a run's folder (with @best, @newest, @STEPS or
-    @SNAPSHOT if wanted), or the name of a scripted policy or a controller; a controller's options
-    follow its name: nmpc:solver=ipopt:horizon=30."""
+    @SNAPSHOT if wanted), or the name of a scripted policy, a controller or a search: macro,
+    nmpc:solver=ipopt:horizon=30, mcts:1000, search:runs/x:simulations=64, openspiel:1000."""
     b: Annotated[str | None, tyro.conf.Positional] = None
     """Player on the other side; by default the same as A. None in a task with one team."""
     env: str | None = None
