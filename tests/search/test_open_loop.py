@@ -70,7 +70,8 @@ def test_a_dice_game_is_worth_its_best_sequence_and_no_more() -> None:
     for row, (total, left) in enumerate(start.tolist()):
         plans = {plan: sequence(total, plan) for plan in product(range(3), repeat=left)}
         optimum = max(plans.values())
-        assert found.value[row] == pytest.approx(optimum, abs=0.2)
+        assert found.q[row].max() == pytest.approx(optimum, abs=0.25)
+        assert found.value[row] == pytest.approx(optimum, abs=0.35)  # exploration included
         first = {plan[0] for plan, worth in plans.items() if worth > optimum - 1e-9}
         assert int(found.slot[row]) in first
     # To see the dice before the next throw would be worth far more.
@@ -197,7 +198,7 @@ def test_trees_keep_no_positions() -> None:
         return max(seen)
 
     # What the model is handed is a copy of two rows, whatever the tree holds.
-    assert memory(1_000_000) == 2_000_000
+    assert memory(100_000) == 200_000
     tree = _make_tree(2, 3, OpenLoopConfig(100))
     assert sum(part.nbytes for part in tree) < 50_000
 
