@@ -1,6 +1,6 @@
 """Measure simulations a second of tree search beside mctx and OpenSpiel, all in one run.
 
-    python scripts/bench/search_speed.py [--repeats 9] [--json]
+    python scripts/bench/search_speed.py [--seconds 6] [--json]
 
 Connect four, 64 simulations, a network 84 -> 128 -> 128 -> 7 + 1 with the same weights on both
 sides; mid-game positions.  mctx steps its own connect four in jax and uses both cores, as jax does
@@ -44,19 +44,29 @@ def make_net(spec: Any) -> ActorCritic:
         return ActorCritic(flat_spec(spec), ActorCriticConfig(hidden=HIDDEN, policy_gain=1.0))
 
 
-def best_times(runs: list[Callable[[], object]], repeats: int, calls: int = 1) -> list[float]:
-    """Return the best wall time of each of `runs` [s]; they take turns after one warm-up.
+def best_times(runs: list[Callable[[], object]], seconds: float) -> list[float]:
+    """Return the best wall time of each of `runs` [s], after about `seconds` for each of them.
 
-    A turn is `calls` calls: short ones would otherwise meet the other side's data in the caches.
+    They take turns that last equally long, so that each side meets the same share of quiet moments
+    of a shared machine, and so that short runs are not timed with the other side's data in the
+    caches.
     """
+    first = []
+    for run in runs:
+        run()  # compiles
+        begin = time.perf_counter()
+        run()
+        first.append(time.perf_counter() - begin)
+    turn = max(0.05, *first)
     times: list[list[float]] = [[] for _ in runs]
-    for repeat in range(repeats + 1):
+    for _ in range(max(3, round(seconds / turn))):
         for index, run in enumerate(runs):
-            for _ in range(calls):
+            until = time.perf_counter() + turn
+            begin = 0.0
+            while begin < until:
                 begin = time.perf_counter()
                 run()
-                if repeat:
-                    times[index].append(time.perf_counter() - begin)
+                times[index].append(time.perf_counter() - begin)
     return [min(part) for part in times]
 
 
@@ -66,7 +76,7 @@ def ours(model: TurnModel, evaluator: Any, state: torch.Tensor, config: SearchCo
     return lambda: search(model, evaluator, state, config, rng)
 
 
-def against_mctx(repeats: int) -> dict[str, float]:
+def against_mctx(seconds: float) -> dict[str, float]:
     """Return the ratios to mctx, and simulations a second of both sides."""
     dynamics, spec = uniform_game()
     model, net = TurnModel(dynamics, spec), make_net(spec)
@@ -83,7 +93,7 @@ def against_mctx(repeats: int) -> dict[str, float]:
         state = positions(model, rows)
         theirs = mctx_search(net, model.view.look(state), rule, SIMULATIONS)
         runs = [ours(model, evaluator, state, config), theirs]
-        mine, other = best_times(runs, repeats, calls=max(1, 64 // rows))
+        mine, other = best_times(runs, seconds)
         work = rows * SIMULATIONS
         figures[f"{rule}_ratio_b{rows}"] = other / mine
         figures[f"{rule}_sims_per_s_b{rows}"] = work / mine
@@ -91,28 +101,28 @@ def against_mctx(repeats: int) -> dict[str, float]:
     return figures
 
 
-def slowdown(repeats: int) -> dict[str, float]:
+def slowdown(seconds: float) -> dict[str, float]:
     """Return how many times fewer simulations a second 128 give than 32, at 256 positions."""
     dynamics, spec = uniform_game()
     model, evaluator = TurnModel(dynamics, spec), NetworkEvaluator(make_net(spec), dynamics, spec)
     state = positions(model, 256)
     runs = [ours(model, evaluator, state, SearchConfig(simulations=n)) for n in (32, 128)]
-    few, many = best_times(runs, repeats)
+    few, many = best_times(runs, seconds)
     return {"n128_slowdown": many / few / 4}
 
 
-def kilobyte(repeats: int) -> dict[str, float]:
+def kilobyte(seconds: float) -> dict[str, float]:
     """Return simulations a second with positions of 1 KB, at 256 positions."""
     dynamics, spec = kilobyte_game()
     model, evaluator = TurnModel(dynamics, spec), NetworkEvaluator(make_net(spec), dynamics, spec)
     rng = np.random.Generator(np.random.PCG64(0))
     state = torch.from_numpy(rng.integers(0, 2, (256, spec.state_size), np.uint8))
     state[:, -8:] = 0
-    (best,) = best_times([ours(model, evaluator, state, SearchConfig())], repeats)
+    (best,) = best_times([ours(model, evaluator, state, SearchConfig())], seconds)
     return {"sims_per_s_1kb": 256 * 64 / best}
 
 
-def against_openspiel(repeats: int) -> dict[str, float]:
+def against_openspiel(seconds: float) -> dict[str, float]:
     """Return the ratio to OpenSpiel's C++ search with random rollouts, one thread each."""
     import pyspiel
 
@@ -139,7 +149,7 @@ def against_openspiel(repeats: int) -> dict[str, float]:
         for state in played:
             bot.mcts_search(state)
 
-    one, two = best_times([mine, theirs], max(3, repeats // 2))
+    one, two = best_times([mine, theirs], seconds)
     work = ROLLOUT_POSITIONS * ROLLOUT_SIMULATIONS
     return {
         "rollout_ratio_openspiel": two / one,
@@ -163,7 +173,9 @@ NOTES = {
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=9, help="runs of each side")
+    parser.add_argument(
+        "--seconds", type=float, default=6.0, help="time for each side of each figure"
+    )
     parser.add_argument(
         "--only", default="", help="parts to run: mctx, slowdown, kilobyte, rollout"
     )
@@ -179,7 +191,7 @@ def main() -> None:
     figures: dict[str, float] = {}
     for name, part in parts.items():
         if name in (options.only or name).split(","):
-            figures |= part(options.repeats)
+            figures |= part(options.seconds)
     report(
         figures,
         json_flag=options.json,

@@ -14,8 +14,8 @@ from simrl.search import NetworkEvaluator, TurnModel
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
 
-import search_speed  # noqa: E402
-from search_studies import speed_games  # noqa: E402
+import search_speed
+from search_studies import speed_games
 
 jax = pytest.importorskip("jax")
 
