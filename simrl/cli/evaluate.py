@@ -37,8 +37,8 @@ class EvaluateArguments:
     scripted policy, controller or search, whose options may follow: nmpc:solver=ipopt:horizon=30,
     mcts:1000, search:runs/x, openspiel:1000."""
     opponents: str = ""
-    """Opponents, comma-separated: scripted policies, random, searches, other runs. Default: those of the
-    run's config, or every scripted policy of the environment."""
+    """Opponents, comma-separated: scripted policies, searches, random, other runs. Default: those
+    of the run's config, or every scripted policy of the environment."""
     round_robin: str = ""
     """Players, comma-separated, who all play each other, and the policy if one is given; prints
     everybody's win rate against everybody, and ratings."""
