@@ -122,12 +122,6 @@ def test_a_position_and_its_mirror_image_are_worth_the_same(studies, solver):
         assert solver.value(moves) == max(value for value in values if value is not None)
 
 
-@pytest.mark.slow
-def test_the_first_player_wins_in_the_middle(solver):
-    # Known since 1988 (Allis; Allen): the middle wins, its neighbours draw, the others lose.
-    assert solver.move_values([]) == [-1, -1, 0, 1, 0, -1, -1]
-
-
 def test_what_cannot_be_solved_is_refused(solver):
     with pytest.raises(ValueError, match="move 6: column 0 cannot be played"):
         solver.value([0] * 7)
