@@ -32,8 +32,8 @@ from simrl.selfplay.tournament import round_robin
 OPPONENT_SIMULATIONS = 1000
 SIMULATIONS = (50, 200, 1000)
 """Simulations a move with which the trained network plays."""
-HEADLINE = 1000
-"""As many as the opponent has."""
+HEADLINE = 200
+"""A fifth of what the opponent has."""
 GAMES = 400
 ELO_GAMES = 40
 ELO_STATES = 6
@@ -52,7 +52,9 @@ def study(seeds: Sequence[int]) -> Measured:
             wall.append(minutes)
             processor.append(busy)
             for simulations in SIMULATIONS:
-                scores[simulations].append(against_open_spiel(run, simulations, seed=seed))
+                scores[simulations].append(
+                    against_open_spiel(run, simulations, games=GAMES, seed=seed)
+                )
             curves[f"seed {seed}"] = elo_points(run, seed)
     for simulations, found in scores.items():
         ending = "" if simulations == HEADLINE else f"_{simulations}"
@@ -89,7 +91,7 @@ def train(config: ExpertConfig, folder: Path) -> tuple[ExpertRun, float, float]:
     return run, wall / 60.0, processor / 60.0
 
 
-def against_open_spiel(run: ExpertRun, simulations: int, *, games: int = GAMES, seed: int) -> Score:
+def against_open_spiel(run: ExpertRun, simulations: int, *, games: int, seed: int) -> Score:
     """Let the run's network play OpenSpiel's bot, sides swapped."""
     env, game = _stage(run, min(games, 200))
     bot = OpenSpielMCTS(env.spec, OpenSpielConfig(simulations=OPPONENT_SIMULATIONS))
