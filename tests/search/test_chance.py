@@ -75,7 +75,7 @@ ROOTS = torch.tensor([[0, 3], [3, 2], [4, 2], [1, 1]], dtype=torch.uint8)
 
 
 @pytest.mark.parametrize(
-    ("how", "simulations", "near"), [("chances", 20_000, 0.12), ("draws", 4_000, 0.25)]
+    ("how", "simulations", "near"), [("chances", 20_000, 0.12), ("draws", 2_000, 0.35)]
 )
 def test_values_of_a_dice_game_are_the_exact_expectations(
     how: str, simulations: int, near: float
@@ -248,6 +248,7 @@ def _mctx_visits(tables: dict[str, np.ndarray], roots: np.ndarray, simulations: 
     return np.asarray(found.action_weights) * simulations
 
 
+@pytest.mark.slow  # mctx compiles for ten seconds and more
 def test_visits_agree_with_mctx() -> None:
     tables = _tables(3)
     # An ended position keeps its value in mctx, which multiplies it by the discount 0.

@@ -71,7 +71,7 @@ class Constants(NamedTuple):
     decay: float
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _unit(rng: np.ndarray, row: int) -> float:
     """Draw a float in [0, 1) from the row's SplitMix64 stream."""
     rng[row] += np.uint64(0x9E3779B97F4A7C15)
@@ -258,7 +258,7 @@ def _back_up(tree: JointTree, c: Constants, row: int, node: int, value: np.ndarr
     tree.done[row] += 1
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _count(tree: JointTree, row: int, node: int, value: np.ndarray) -> None:
     tree.visits[row, node] += 1
     for agent in range(len(value)):
