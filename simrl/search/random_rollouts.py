@@ -18,7 +18,7 @@ from simrl.search.model import Evaluation, Evaluator
 from simrl.search.turn_view import TurnView, pointers
 
 if TYPE_CHECKING:
-    from simrl.search.kernels.rollout import RolloutNumbers
+    from simrl.search.kernels.play_out import RolloutNumbers
     from simrl.search.task import Task
 
 CHUNK = 64
@@ -111,13 +111,17 @@ class RolloutEvaluator:
         return Evaluation(torch.from_numpy(logits), judged)
 
     def simulate(self, task: Task, first: int, last: int) -> None:
-        """Spend the budget of the rows from `first` to `last` - 1 of a task, or its time."""
+        """Spend the budget of the rows from `first` to `last` - 1 of a task, or its time.
+
+        However short the time, each row gets a few simulations.
+        """
         from simrl.search.kernels.rollout import simulate
 
         rules = self.rules
         streams = _streams(task.num_rows, task.rng)
         quota = CHUNK if task.config.seconds > 0.0 else task.config.simulations
-        while task.root.left[first:last].any() and not task.out_of_time():
+        going = True
+        while going:
             simulate(
                 *pointers(rules)[:3],
                 rules.num_agents,
@@ -131,6 +135,7 @@ class RolloutEvaluator:
                 last,
                 quota,
             )
+            going = bool(task.root.left[first:last].any()) and not task.out_of_time()
 
     def _beyond(self, state: Tensor, cut: Tensor, last: np.ndarray, rng: torch.Generator) -> Tensor:
         """Return what the stopped rollouts' ends add to each position's value, `[B]`."""
@@ -152,7 +157,7 @@ class RolloutEvaluator:
         return total * (self.config.gamma**self.config.max_plies / count)
 
     def _numbers(self) -> RolloutNumbers:
-        from simrl.search.kernels.rollout import RolloutNumbers as Numbers
+        from simrl.search.kernels.play_out import RolloutNumbers as Numbers
 
         config = self.config
         return Numbers(
