@@ -14,8 +14,8 @@ from simrl.learn.policy import NetworkPolicy
 from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.engine import RolloutEngine
 from simrl.rollout.seating import Seating
-from simrl.search.agent_model import AgentModel, Situation
-from simrl.search.lookahead import LookaheadConfig, LookaheadResult, lookahead
+from simrl.search.agent_model import AgentModel
+from simrl.search.lookahead import LookaheadConfig, lookahead, rollout_returns
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,17 @@ class SamplerConfig:
     """The search."""
     step: float = 0.3
     """How far a target leaves the prior for each standard error; see `LookaheadResult.target`."""
+    value_depth: int = 0
+    """Decisions of a rollout of the policy, with the critic at its end, whose return is the target
+    of the value; 0: the search's own value, which sees no further than the search."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name in ("moments", "gap"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.value_depth < 0:
+            raise ValueError(f"value_depth must not be negative, got {self.value_depth}")
         if not 0.0 < self.step <= 1.0:
             raise ValueError(f"step must be above 0 and at most 1, got {self.step}")
 
@@ -77,23 +82,16 @@ class PositionSearcher:
         judged = result.logits > -math.inf
         chosen = (judged.sum(1) > 1).nonzero().squeeze(1)
         own = {name: value[torch.arange(len(seat)), seat] for name, value in by_seat.items()}
-        target = result.target(self.config.step)
-        return searched_rows(self.model, situation, result, target, own).rows(chosen)
-
-
-def searched_rows(
-    model: AgentModel,
-    situation: Situation,
-    result: LookaheadResult,
-    target: Tensor,
-    memory: dict[str, Tensor],
-) -> SearchedRows:
-    """Lay out what a search found for the learner; `memory` is the agent's own `[B, ...]`."""
-    return SearchedRows(
-        model.seen(situation),
-        memory,
-        result.plan[:, :, 0],
-        result.logits > -math.inf,
-        target,
-        result.value,
-    )
+        value = result.value
+        if self.config.value_depth:
+            future = self.model.imagine(situation, rng)
+            value, _ = rollout_returns(self.model, future, self.config.value_depth, rng)
+        rows = SearchedRows(
+            self.model.seen(situation),
+            own,
+            result.plan[:, :, 0],
+            judged,
+            result.target(self.config.step),
+            value,
+        )
+        return rows.rows(chosen)

@@ -144,6 +144,19 @@ def test_feedback_search_is_the_same_from_the_same_seed():
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+def test_values_are_taught_by_rollouts_that_go_further_than_the_search():
+    """Rock-paper-scissors to its end, 9 rounds: the value's targets are whole numbers of wins."""
+    env = make_env("rock-paper-scissors", 6, rounds=9)
+    plugin = env_plugin("rock-paper-scissors")
+    dynamics = plugin.dynamics(make_config(plugin.config, {"rounds": 9}, "rock-paper-scissors"))
+    model = AgentModel(dynamics, env.spec, make_net(env), gamma=1.0)
+    looks = LookaheadConfig(candidates=3, depth=1)
+    sampler = SamplerConfig(moments=1, gap=2, lookahead=looks, value_depth=9)
+    rows = PositionSearcher(env, model, sampler)(model.net, torch.Generator().manual_seed(0))
+    assert len(rows) == 6 and bool((rows.value.abs() <= 7).all())  # 7 rounds are left
+    assert torch.equal(rows.value, rows.value.round())
+
+
 def test_the_searcher_refuses_another_network():
     env, loop = identity_search()
     with pytest.raises(ValueError, match="model's network"):

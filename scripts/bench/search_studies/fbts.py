@@ -38,16 +38,17 @@ NUM_ENVS = 48
 SAMPLER = SamplerConfig(
     moments=12,
     gap=20,
-    lookahead=LookaheadConfig(candidates=4, depth=12, rollouts=4, rounds=1),
+    lookahead=LookaheadConfig(candidates=4, depth=8, rollouts=4, rounds=1),
+    value_depth=100,
 )
 """Plans of one decision, since what a longer one gains says little of its first action."""
 FEEDBACK = FeedbackSearchConfig(
-    iterations=30,
-    keep=6,
+    iterations=24,
+    keep=8,
     learner=DistillationConfig(learning_rate=3e-4, epochs=2, minibatch_size=256, value_coef=1.0),
 )
 PLAY = AgentSearchConfig(
-    LookaheadConfig(candidates=4, plan=4, depth=8, rollouts=2, rounds=1, confidence=1.0), every=4
+    LookaheadConfig(candidates=4, plan=4, depth=8, rollouts=2, rounds=1, confidence=2.0), every=4
 )
 
 
