@@ -18,6 +18,7 @@ from simrl.search.turn_model import TurnModel
 LINES = [(0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6)]
 
 
+@cache
 def game(name="tic-tac-toe"):
     plugin = env_plugin(name)
     return plugin.dynamics(plugin.config()), make_env(name, 1).spec
@@ -26,13 +27,16 @@ def game(name="tic-tac-toe"):
 GAME = game()
 
 
+@cache
+def start(name):
+    return make_env(name, 1).reset(0)["state"].clone()
+
+
 def position(moves, name="tic-tac-toe"):
     """Play moves from the start; return the row of the snapshot `[1, S]`."""
-    env, rules = make_env(name, 1), game(name)[0].turn_rules
-    env.reset(0)
-    state, reward = env.snapshot(), np.zeros(2, np.float32)
+    rules, state = game(name)[0].turn_rules, start(name).clone()
     for move in moves:
-        rules.play(state.numpy()[0], move, reward)
+        rules.play(state.numpy()[0], move, np.zeros(2, np.float32))
     return state
 
 
@@ -184,9 +188,9 @@ def test_time_ends_a_search():
     state, rng = position([], "connect-four"), torch.Generator().manual_seed(0)
     search(model, evaluator, state, SearchConfig(simulations=2, rule="uct"), rng)  # it loads code
     config = SearchConfig(simulations=300_000, seconds=0.3, rule="uct")
-    start = time.perf_counter()
+    begin = time.perf_counter()
     found = search(model, evaluator, state, config, rng)
-    assert time.perf_counter() - start < 3.0
+    assert time.perf_counter() - begin < 3.0
     assert 64 <= found.simulations < 300_000
     assert int(found.visits.sum()) == found.simulations
     config = SearchConfig(simulations=1000, seconds=1e-9, rule="uct")
@@ -208,10 +212,10 @@ def test_wins_at_hand_are_taken_without_a_rollout():
     assert found.value.tolist() == [1.0]
     assert found.logits.isfinite().tolist() == [[False, False, True] + [False] * 6]
     # Nobody can win yet: as without.
-    start = evaluator(position([]), torch.Generator().manual_seed(0))
+    first = evaluator(position([]), torch.Generator().manual_seed(0))
     plain = RolloutEvaluator(*GAME, RolloutConfig(rollouts=2))
     same = plain(position([]), torch.Generator().manual_seed(0))
-    assert torch.equal(start.value, same.value) and torch.equal(start.logits, same.logits)
+    assert torch.equal(first.value, same.value) and torch.equal(first.logits, same.logits)
 
 
 def test_a_win_at_hand_proves_a_node_when_it_is_made():
