@@ -69,7 +69,7 @@ def _rolls_out(task: Task, evaluator: RolloutEvaluator) -> bool:
 def _run_rounds(task: Task, rules: TurnRules) -> None:
     """Call the evaluator once for a round of simulations."""
     from simrl.search.kernels.pointers import game_pointers
-    from simrl.search.kernels.turn import collect_turns
+    from simrl.search.kernels.turn_rounds import collect_turns
 
     evaluator = task.evaluator
     observing = isinstance(evaluator, ObservingEvaluator)
@@ -96,7 +96,7 @@ def _run_rounds(task: Task, rules: TurnRules) -> None:
 def _run_whole(task: Task, rules: TurnRules, evaluator: NetworkEvaluator) -> None:
     """Run everything in kernels, slices of the rows side by side; the result is the same."""
     from simrl.search.kernels.pointers import game_pointers
-    from simrl.search.kernels.turn import search_turns
+    from simrl.search.kernels.turn_whole import search_turns
 
     assert evaluator.kernel_net is not None
     net = evaluator.kernel_net.numbers  # read when it judged the roots

@@ -30,7 +30,8 @@ from simrl.search import (
 )
 from simrl.search.halving import visits_to_look_for
 from simrl.search.kernels import batch, summary
-from simrl.search.kernels.turn import collect_turns, search_turns
+from simrl.search.kernels.turn_rounds import collect_turns
+from simrl.search.kernels.turn_whole import search_turns
 
 SLOTS, DEPTH = 3, 4
 RULES = ["gumbel", "puct", "uct"]

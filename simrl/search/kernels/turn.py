@@ -1,6 +1,6 @@
-"""Search turn-based games whose rules are compiled: no call of the model from Python.
+"""Play turn-based games whose rules are compiled, and say what kernels that search them take.
 
-The rules come in as pointers, so these kernels are compiled once for all games.
+The rules come in as pointers, so the kernels are compiled once for all games.
 """
 
 from __future__ import annotations
@@ -10,31 +10,10 @@ from typing import Any
 import numpy as np
 from numba import njit, typeof, types
 
-from simrl.search.kernels.choose import NEVER, ZERO
-from simrl.search.kernels.grow import (
-    AGAIN,
-    BUSY,
-    FINAL,
-    attach,
-    descend,
-    reserve,
-    visit_again,
-    wait,
-)
-from simrl.search.kernels.layout import (
-    DISCOUNT,
-    PROVEN,
-    RAW,
-    REWARD,
-    STATUS,
-    VALUE,
-    Leaves,
-    Real,
-    RootArrays,
-    RuleNumbers,
-    TreeArrays,
-)
-from simrl.search.kernels.net import NetNumbers, judge
+from simrl.search.kernels.choose import ZERO
+from simrl.search.kernels.grow import reserve
+from simrl.search.kernels.layout import Leaves, Real, RootArrays, RuleNumbers, TreeArrays
+from simrl.search.kernels.net import NetNumbers
 from simrl.search.kernels.pointers import (
     GAME,
     KINDS,
@@ -44,8 +23,9 @@ from simrl.search.kernels.pointers import (
     take_play,
 )
 
-F32, I32, I64 = types.float32, types.int32, types.int64
+F32, I64 = types.float32, types.int64
 POINTERS = KINDS
+"""Types of a game's functions, for kernels that take them one by one."""
 
 
 def _example() -> tuple[TreeArrays, RootArrays, RuleNumbers, Leaves, NetNumbers]:
@@ -91,7 +71,7 @@ def _play(
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _grow(
+def grow(
     play: Any,
     mover: Any,
     tree: TreeArrays,
@@ -153,123 +133,3 @@ def mover_rows(game: np.ndarray, state: np.ndarray, agent: np.ndarray) -> None:
     mover = take_mover(game)
     for row in range(len(state)):
         agent[row] = mover(state[row])
-
-
-@njit(
-    I64(GAME, TREE, ROOT, RULE, LEAVES, I64, I64, F32, F32_2D, BOOL_2D),
-    nogil=True,
-    cache=True,
-)
-def collect_turns(
-    game: np.ndarray,
-    tree: TreeArrays,
-    root: RootArrays,
-    rule: RuleNumbers,
-    leaves: Leaves,
-    size: int,
-    num_agents: int,
-    gamma: Real,
-    obs: np.ndarray,
-    mask: np.ndarray,
-) -> int:
-    """Walk down every tree with budget left and play; return how many leaves wait to be judged.
-
-    Row i of `obs` `[L, D]` and `mask` `[L, K]` belongs to the i-th of them; with D = 0 neither is
-    written.  Simulations that ended
-    the game or met a final value are complete on return.
-    """
-    play, mover = take_play(game), take_mover(game)
-    legal, observe = take_legal(game), take_observe(game)
-    num_slots = tree.child.shape[2]
-    scratch, rewards = np.empty((4, num_slots), np.float32), np.zeros(num_agents, np.float32)
-    nothing = np.zeros(num_slots, np.float32)
-    found = 0
-    for row in range(len(tree.count)):
-        for _ in range(rule.parallel):
-            if root.left[row] <= 0 or (rule.solve and tree.ints[row, 0, STATUS] == PROVEN):
-                root.left[row] = 0
-                break
-            parent, slot, met = descend(tree, root, rule, row, scratch)
-            if met == BUSY:
-                break
-            root.left[row] -= 1
-            node = tree.child[row, parent, slot]
-            if met == FINAL:
-                visit_again(tree, rule, row, node, tree.values[row, node, VALUE])
-                continue
-            if met != AGAIN:
-                node, reward, discount = _grow(
-                    play, mover, tree, rule, row, parent, slot, size, gamma, rewards
-                )
-                if discount == ZERO:
-                    attach(tree, rule, row, node, reward, discount, nothing, ZERO)
-                    continue
-                tree.edges[row, parent, REWARD, slot] = reward
-                tree.edges[row, parent, DISCOUNT, slot] = discount
-            if rule.parallel > 1:
-                wait(tree, row, node, 1)
-            leaves.row[found], leaves.node[found], leaves.again[found] = row, node, met == AGAIN
-            if obs.shape[1] > 0:
-                legal(tree.state[row, node, :size], mask[found])
-                observe(tree.state[row, node, :size], obs[found])
-            found += 1
-    return found
-
-
-@njit(
-    types.UniTuple(I64, 2)(GAME, TREE, ROOT, RULE, NET, I64, I64, F32, I64, I64, I64, I64),
-    nogil=True,
-    cache=True,
-)
-def search_turns(
-    game: np.ndarray,
-    tree: TreeArrays,
-    root: RootArrays,
-    rule: RuleNumbers,
-    net: NetNumbers,
-    size: int,
-    num_agents: int,
-    gamma: Real,
-    obs_size: int,
-    first: int,
-    last: int,
-    most: int,
-) -> tuple[int, int]:
-    """Run up to `most` simulations of each row from `first` to `last` - 1, networks included.
-
-    Returns row and node of the first unusable evaluation, or -1, -1.
-    """
-    play, mover = take_play(game), take_mover(game)
-    legal, observe = take_legal(game), take_observe(game)
-    num_slots = tree.child.shape[2]
-    scratch, rewards = np.empty((4, num_slots), np.float32), np.zeros(num_agents, np.float32)
-    logits, mask = np.zeros(num_slots, np.float32), np.zeros(num_slots, np.bool_)
-    obs = np.empty(obs_size, np.float32)
-    widest = max(obs_size, net.plan[:, 1].max())
-    buffers, picked = np.empty((4, widest), np.float32), np.empty(widest + 1, np.int64)
-    for row in range(first, last):
-        for _ in range(min(most, root.left[row])):
-            if rule.solve and tree.ints[row, 0, STATUS] == PROVEN:
-                root.left[row] = 0
-                break
-            root.left[row] -= 1
-            parent, slot, met = descend(tree, root, rule, row, scratch)
-            node = tree.child[row, parent, slot]
-            if met in (FINAL, AGAIN):
-                which = VALUE if met == FINAL else RAW
-                visit_again(tree, rule, row, node, tree.values[row, node, which])
-                continue
-            node, reward, discount = _grow(
-                play, mover, tree, rule, row, parent, slot, size, gamma, rewards
-            )
-            value = ZERO
-            if discount != ZERO:
-                state = tree.state[row, node, :size]
-                legal(state, mask)
-                observe(state, obs)
-                value = judge(net, obs, buffers, picked)
-                for index in range(num_slots):
-                    logits[index] = buffers[2, index] if mask[index] else NEVER
-            if not attach(tree, rule, row, node, reward, discount, logits, value):
-                return row, node
-    return -1, -1
