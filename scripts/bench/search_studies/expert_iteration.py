@@ -32,8 +32,8 @@ from simrl.selfplay.tournament import round_robin
 OPPONENT_SIMULATIONS = 1000
 SIMULATIONS = (50, 200, 1000)
 """Simulations a move with which the trained network plays."""
-HEADLINE = 200
-"""A fifth of what the opponent has."""
+HEADLINE = 1000
+"""As many as the opponent has."""
 GAMES = 400
 ELO_GAMES = 40
 ELO_STATES = 6
