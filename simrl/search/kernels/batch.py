@@ -75,12 +75,10 @@ def collect(
                 visit_again(tree, rule, row, child, tree.values[row, child, VALUE])
                 continue
             again = met == AGAIN
-            if again:
-                node = tree.child[row, parent, slot]
-                words[found] = tree.words[row, node]
-            else:
-                node = reserve(tree, row, parent, slot)
-                words[found] = tree.words[row, parent]
+            node = tree.child[row, parent, slot] if again else reserve(tree, row, parent, slot)
+            seen = node if again else parent
+            for word in range(words.shape[1]):
+                words[found, word] = tree.words[row, seen, word]
             if rule.parallel > 1:
                 wait(tree, row, node, 1)
             leaves.row[found], leaves.node[found], leaves.again[found] = row, node, again
@@ -101,8 +99,8 @@ def keep_positions(
     """Write what the model returned for the leaves `which`: states, rewards and discounts."""
     for index in range(len(which)):
         row, node = leaves.row[which[index]], leaves.node[which[index]]
-        size = state.shape[1]
-        tree.state[row, node, :size] = state[index]
+        for byte in range(state.shape[1]):
+            tree.state[row, node, byte] = state[index, byte]
         parent, slot = tree.ints[row, node, PARENT], tree.ints[row, node, SLOT]
         tree.edges[row, parent, REWARD, slot] = reward[index]
         tree.edges[row, parent, DISCOUNT, slot] = discount[index]

@@ -150,7 +150,8 @@ def complete_values(
         seen += weight
         weighted += weight * q[slot]
     if total == ZERO and rule.rescale:
-        sigma[:] = ZERO
+        for slot in range(len(q)):
+            sigma[slot] = ZERO
         return
     mixed = (raw + total * (weighted / max(seen, TINY))) / (total + ONE)
     low, high = np.float32(np.inf), NEVER

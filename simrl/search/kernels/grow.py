@@ -10,6 +10,7 @@ from numba import njit
 from simrl.search.kernels.choose import NEVER, ONE, ZERO, choose
 from simrl.search.kernels.layout import (
     DISCOUNT,
+    EDGE_FIELDS,
     ENDED,
     LOGIT,
     NODE_PENDING,
@@ -148,10 +149,12 @@ def attach(
 @njit(nogil=True, cache=True, forceinline=True)
 def end(tree: TreeArrays, row: int, node: int) -> None:
     """Make `node` the end of an episode: worth 0, without slots."""
-    tree.edges[row, node] = ZERO
-    tree.edges[row, node, LOGIT] = NEVER
-    tree.child[row, node] = -1
-    tree.values[row, node] = ZERO
+    for slot in range(tree.child.shape[2]):
+        for which in range(EDGE_FIELDS):
+            tree.edges[row, node, which, slot] = NEVER if which == LOGIT else ZERO
+        tree.child[row, node, slot] = -1
+    tree.values[row, node, VALUE] = ZERO
+    tree.values[row, node, RAW] = ZERO
     tree.ints[row, node, NODE_VISITS] = 1
     tree.ints[row, node, NODE_PENDING] = 0
     tree.ints[row, node, STATUS] = ENDED

@@ -83,12 +83,13 @@ def _tower(
             value = min(max(value, -net.clip), net.clip)
         x[column] = value
     for layer in range(first, last - 1):
-        inputs, outputs, start = net.plan[layer]
+        inputs, outputs, start = net.plan[layer, 0], net.plan[layer, 1], net.plan[layer, 2]
         y = buffers[1 - (layer - first) % 2]
         _wide(net.weights, start, inputs, outputs, x, y, picked)
         _activate(net.activation, y, outputs)
         x = y
-    inputs, outputs, start = net.plan[last - 1]
+    layer = last - 1
+    inputs, outputs, start = net.plan[layer, 0], net.plan[layer, 1], net.plan[layer, 2]
     _narrow(net.weights, start, inputs, outputs, x, out)
 
 
@@ -156,11 +157,20 @@ def _activate(kind: int, y: np.ndarray, count: int) -> None:
 
 
 @njit(nogil=True, cache=True)
+def widest_layer(net: NetNumbers, obs_size: int) -> int:
+    """Return the most numbers that any layer takes or gives."""
+    widest = obs_size
+    for layer in range(net.plan.shape[0]):
+        widest = max(widest, net.plan[layer, 1])
+    return widest
+
+
+@njit(nogil=True, cache=True)
 def judge_rows(
     net: NetNumbers, obs: np.ndarray, legal: np.ndarray, logits: np.ndarray, value: np.ndarray
 ) -> None:
     """Judge `obs` `[R, D]`: write logits `[R, K]`, -inf where not `legal` `[R, K]`, and values."""
-    widest = max(obs.shape[1], net.plan[:, 1].max())
+    widest = widest_layer(net, obs.shape[1])
     buffers, picked = np.empty((4, widest), np.float32), np.empty(widest + 1, np.int64)
     for row in range(len(obs)):
         value[row] = judge(net, obs[row], buffers, picked)

@@ -43,7 +43,8 @@ def summarise(
     for row in range(len(slots)):
         edges = tree.edges[row, 0]
         slots[row] = -1
-        open_logits[:] = edges[LOGIT]
+        for slot in range(len(open_logits)):
+            open_logits[slot] = edges[LOGIT, slot]
         if rule.solve:
             slots[row] = _solved(tree, rule, row, open_logits)
         if rule.kind == GUMBEL:
@@ -53,8 +54,8 @@ def summarise(
         if slots[row] < 0:
             slots[row] = chosen
         else:
-            policy[row] = ZERO
-            policy[row, slots[row]] = ONE
+            for slot in range(len(open_logits)):
+                policy[row, slot] = ONE if slot == slots[row] else ZERO
 
 
 @njit(nogil=True, cache=True)

@@ -17,7 +17,7 @@ from simrl.search.kernels.layout import (
     RuleNumbers,
     TreeArrays,
 )
-from simrl.search.kernels.net import NetNumbers, judge
+from simrl.search.kernels.net import NetNumbers, judge, widest_layer
 from simrl.search.kernels.pointers import GAME, take_legal, take_mover, take_observe, take_play
 from simrl.search.kernels.turn import F32, I64, NET, ROOT, RULE, TREE, grow
 
@@ -51,7 +51,7 @@ def search_turns(
     scratch, rewards = np.empty((4, num_slots), np.float32), np.zeros(num_agents, np.float32)
     logits, mask = np.zeros(num_slots, np.float32), np.zeros(num_slots, np.bool_)
     obs = np.empty(obs_size, np.float32)
-    widest = max(obs_size, net.plan[:, 1].max())
+    widest = widest_layer(net, obs_size)
     buffers, picked = np.empty((4, widest), np.float32), np.empty(widest + 1, np.int64)
     for row in range(first, last):
         for _ in range(min(most, root.left[row])):
