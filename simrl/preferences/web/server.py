@@ -40,6 +40,8 @@ def make_server(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> uvic
             app,
             host=host,
             port=port,
+            # Its own configuration would close the log handlers of everybody in this process.
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
