@@ -14,7 +14,7 @@ from simrl.learn.policy import NetworkPolicy
 from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.engine import RolloutEngine
 from simrl.rollout.seating import Seating
-from simrl.search.agent_model import AgentModel
+from simrl.search.agent_model import AgentModel, Situation
 from simrl.search.lookahead import LookaheadConfig, lookahead, rollout_returns
 
 
@@ -31,12 +31,14 @@ class SamplerConfig:
     step: float = 0.3
     """How far a target leaves the prior for each standard error; see `LookaheadResult.target`."""
     value_depth: int = 0
-    """Decisions of a rollout of the policy, with the critic at its end, whose return is the target
-    of the value; 0: the search's own value, which sees no further than the search."""
+    """Decisions of the policy's rollouts, with the critic at their ends, whose mean return is the
+    target of the value; 0: the search's own value, which sees no further than the search."""
+    value_rollouts: int = 4
+    """Rollouts of each position for that."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("moments", "gap"):
+        for name in ("moments", "gap", "value_rollouts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.value_depth < 0:
@@ -84,8 +86,7 @@ class PositionSearcher:
         own = {name: value[torch.arange(len(seat)), seat] for name, value in by_seat.items()}
         value = result.value
         if self.config.value_depth:
-            future = self.model.imagine(situation, rng)
-            value, _ = rollout_returns(self.model, future, self.config.value_depth, rng)
+            value = self._followed(situation, rng)
         rows = SearchedRows(
             self.model.seen(situation),
             own,
@@ -95,3 +96,11 @@ class PositionSearcher:
             value,
         )
         return rows.rows(chosen)
+
+    def _followed(self, situation: Situation, rng: torch.Generator) -> Tensor:
+        """Return the mean return `[B]` of following the policy from the situations on."""
+        count = self.config.value_rollouts
+        many = torch.arange(len(situation.seat)).repeat_interleave(count)
+        futures = self.model.imagine(situation.take(many), rng)
+        returns, _ = rollout_returns(self.model, futures, self.config.value_depth, rng)
+        return returns.unflatten(0, (-1, count)).mean(1)

@@ -151,7 +151,7 @@ def test_values_are_taught_by_rollouts_that_go_further_than_the_search():
     dynamics = plugin.dynamics(make_config(plugin.config, {"rounds": 9}, "rock-paper-scissors"))
     model = AgentModel(dynamics, env.spec, make_net(env), gamma=1.0)
     looks = LookaheadConfig(candidates=3, depth=1)
-    sampler = SamplerConfig(moments=1, gap=2, lookahead=looks, value_depth=9)
+    sampler = SamplerConfig(moments=1, gap=2, lookahead=looks, value_depth=9, value_rollouts=1)
     rows = PositionSearcher(env, model, sampler)(model.net, torch.Generator().manual_seed(0))
     assert len(rows) == 6 and bool((rows.value.abs() <= 7).all())  # 7 rounds are left
     assert torch.equal(rows.value, rows.value.round())

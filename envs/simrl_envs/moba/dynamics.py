@@ -92,6 +92,15 @@ class MobaDynamics:
         self._pool.run(look, len(games))
         return {**view_obs(view), "state": state}
 
+    def reseed(self, state: Tensor, rng: torch.Generator) -> Tensor:
+        """Return the states uint8 `[B, S]` with other random streams, so that nobody foresees them.
+
+        They decide where creeps stand when they appear, and nothing else.
+        """
+        games = self._games(state)
+        games["rng"] = torch.randint(0, 2**32, (len(games),), generator=rng).numpy()
+        return torch.from_numpy(games.view(np.uint8).reshape(len(games), -1))
+
     def _games(self, state: Tensor) -> np.ndarray:
         """Return a copy of the states as game records `[B]`."""
         if state.dtype != torch.uint8 or state.ndim != 2 or state.shape[1] != self.spec.state_size:

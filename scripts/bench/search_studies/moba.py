@@ -11,13 +11,10 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from search_studies.measured import Measured
-from torch import Tensor
 
 from simrl.core.plugins import make_env
 from simrl.rollout.evaluate import Score, evaluate
@@ -28,8 +25,6 @@ from simrl.runs.policies import load_run_policy
 from simrl.runs.presets import moba_1v1
 from simrl.runs.training import start_run
 from simrl.search.agent_policy import AgentSearchConfig
-from simrl_envs.moba.config import MobaConfig, config_tables
-from simrl_envs.moba.records import game_dtype
 
 ENV = "moba-1v1"
 OPTIONS = {"threads": 1}
@@ -74,26 +69,9 @@ def study(seeds: Sequence[int]) -> Measured:
 def play(folder: Path, seed: int) -> Score:
     """Play the games of one seed."""
     env = make_env(ENV, GAMES, **OPTIONS)
-    searching = agent_search_policy(folder, "newest", env.spec, OPTIONS, SEARCH, reseed=reseed)
+    searching = agent_search_policy(folder, "newest", env.spec, OPTIONS, SEARCH)
     bare = load_run_policy(folder, "newest")
     return evaluate(env, searching, {"bare": bare}, games=GAMES, seed=seed).score("bare")
-
-
-def reseed(game: Tensor, rng: torch.Generator) -> Tensor:
-    """Give the games other dice: where creeps stand when they appear is all that they decide."""
-    start = _dice_at()
-    dice = torch.randint(0, 2**32, (len(game), 1), generator=rng)
-    game = game.clone()
-    game[:, start : start + 8] = dice.view(torch.uint8)
-    return game
-
-
-@lru_cache(maxsize=1)
-def _dice_at() -> int:
-    """Return where in a game's bytes its random stream lies."""
-    fields = game_dtype(config_tables(MobaConfig()).shape).fields
-    assert fields is not None  # a record has fields
-    return int(fields["rng"][1])
 
 
 def fights(scores: Sequence[Score]) -> str:

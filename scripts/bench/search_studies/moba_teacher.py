@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search_studies.measured import Measured
-from search_studies.moba import ENV, OPTIONS, reseed, trained_run
+from search_studies.moba import ENV, OPTIONS, trained_run
 
 from simrl.core.plugins import make_env
 from simrl.core.seeding import torch_generator
@@ -66,7 +66,7 @@ def teach(seed: int) -> tuple[NetworkPolicy, dict[str, float]]:
     """Return the pupil, and how it learned."""
     folder = trained_run()
     env = make_env(ENV, NUM_ENVS, **OPTIONS)
-    model = agent_model(folder, "newest", env.spec, OPTIONS, reseed=reseed)
+    model = agent_model(folder, "newest", env.spec, OPTIONS)
     searcher = PositionSearcher(env, model, SAMPLER, seed=seed)
     rng = torch_generator(seed, "teacher")
     rows = SearchedRows.join([searcher(model.net, rng) for _ in range(BATCHES)])
