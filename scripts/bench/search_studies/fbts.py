@@ -1,10 +1,10 @@
 """Feedback-based tree search on the 1v1 MOBA: a leaf evaluator that is learned from its searches.
 
 Jiang, Ekwedike and Liu 2018.  At the start the policy is that of a trained run, and the critic's
-last layer is drawn at random.  Each iteration searches positions of self-play to a finite
-horizon with the network as prior and at the leaves, and teaches it what the searches found.  At the
-end the same search with the last network plays the same search with the first, and one whose leaves
-are worth nothing, so that it maximises the rewards up to its horizon; corners swapped.
+last layer is drawn at random.  Each iteration searches a batch of positions of self-play to a
+finite horizon with the network as prior and at the leaves, and teaches it what the searches found.
+At the end the same search with the last network plays the same search with the first, and one whose
+leaves are worth nothing, so that it maximises the rewards up to its horizon; corners swapped.
 """
 
 from __future__ import annotations
