@@ -241,7 +241,7 @@ def main() -> int:
     for i, car in enumerate(cars):
         entries = [f"{times[i]:.2f} ({order.index(i) + 1}.)" for _, order, times in columns]
         table.add_row(str(i), car.lane, f"{car.free:.2f}", *entries)
-    Console().print(table)
+    Console(emoji=False).print(table)
     draw(cars, plans, options.out)
     print(f"picture: {options.out}")
     return 0

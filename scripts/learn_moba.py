@@ -87,7 +87,7 @@ def main(args: Arguments) -> None:
             for row in result["opponents"].values()
         ]
         table.add_row(str(seed), f"{result['minutes']:.1f}", f"{result['step']:,}", *cells)
-    Console(highlight=False, width=140).print(table)
+    Console(emoji=False, highlight=False, width=140).print(table)
 
 
 def plot(curves: dict[int, list[dict]], path: Path) -> None:

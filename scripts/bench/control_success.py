@@ -190,7 +190,7 @@ def show(outcomes: Mapping[str, list[Outcome]], starts: int) -> None:
                 f"{one.p50_ms:.3f}",
                 f"{one.p99_ms:.3f}",
             )
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 def main() -> None:

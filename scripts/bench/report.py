@@ -68,7 +68,7 @@ def report(
     table.add_column("note", overflow="fold")
     for name, value in figures.items():
         table.add_row(name, format_figure(value), notes.get(name, ""))
-    console = Console()
+    console = Console(emoji=False)
     console.print(table)
     stands_on = [f"{key} {value}" for key, value in {**machine(), **versions}.items()]
     console.print(", ".join(stands_on), style="dim", highlight=False)

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [*(sys.argv[1:] if arguments is None else arguments)]
     debug = bool(words) and words[0] == "--debug"
     words = words[1:] if debug else words
-    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    errors = Console(emoji=False, stderr=True, soft_wrap=True, highlight=False)
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="%(message)s",
@@ -73,7 +73,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _print_help() -> None:
-    out = Console(highlight=False)
+    out = Console(emoji=False, highlight=False)
     out.print("[bold]simrl[/]: train, search, control, compare and listen\n")
     out.print("usage: simrl COMMAND ...   (simrl COMMAND --help says more)\n")
     for name, summary in COMMANDS.items():

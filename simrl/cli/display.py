@@ -25,7 +25,7 @@ class TrainingDisplay:
     def __init__(self, title: str, config: LoopConfig, console: Console | None = None) -> None:
         self.title = title
         self.config = config
-        self.console = console or Console(highlight=False)
+        self.console = console or Console(emoji=False, highlight=False)
         self._live = (
             Live(console=self.console, refresh_per_second=4, transient=False)
             if self.console.is_terminal

@@ -88,7 +88,7 @@ def _evaluate(args: EvaluateArguments, name: str) -> None:
     if args.json:
         _print_json({**_facts(args, stage), "policy": name, **_figures(result, env.spec)})
     else:
-        Console(highlight=False).print(score_table(name, result, env.spec))
+        Console(emoji=False, highlight=False).print(score_table(name, result, env.spec))
 
 
 def _tournament(args: EvaluateArguments, players: list[str]) -> None:
@@ -103,7 +103,7 @@ def _tournament(args: EvaluateArguments, players: list[str]) -> None:
     if args.json:
         _print_json({**_facts(args, stage), **_standings(standings)})
         return
-    out = Console(highlight=False)
+    out = Console(emoji=False, highlight=False)
     out.print(payoff_table(standings.payoff))
     out.print(rating_table(standings))
 
@@ -261,4 +261,4 @@ def _num_envs(games: int) -> int:
 
 
 def _status(text: str) -> Any:
-    return Console(stderr=True, highlight=False).status(f"playing {text}")
+    return Console(emoji=False, stderr=True, highlight=False).status(f"playing {text}")

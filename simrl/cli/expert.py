@@ -99,7 +99,7 @@ def _train(words: Sequence[str]) -> int:
     if args.resume and (args.config != preset(name) or args.option):
         raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
     built = _resume(args) if args.resume else _start(name, args)
-    console = Console(highlight=False)
+    console = Console(emoji=False, highlight=False)
     console.print(f"run folder: {built.folder}", soft_wrap=True)
     return train(built, console, title=f"expert {name}", evaluate=args.evaluate, command=prog)
 
@@ -126,7 +126,9 @@ def _with_length(config: ExpertConfig, args: ExpertArguments) -> ExpertConfig:
 
 def _elo(words: Sequence[str]) -> int:
     args = parse(EloArguments, "simrl expert elo", list(words))
-    status = Console(stderr=True, highlight=False).status("playing everybody against everybody")
+    status = Console(emoji=False, stderr=True, highlight=False).status(
+        "playing everybody against everybody"
+    )
     with status:
         points = elo_curve(
             args.run,
@@ -139,7 +141,7 @@ def _elo(words: Sequence[str]) -> int:
     if args.json:
         sys.stdout.write(json.dumps([vars(point) for point in points], indent=2) + "\n")
     else:
-        Console(highlight=False).print(elo_table(points))
+        Console(emoji=False, highlight=False).print(elo_table(points))
     return 0
 
 
@@ -161,7 +163,7 @@ def elo_table(points: Sequence[EloPoint]) -> Table:
 
 
 def _print_help() -> None:
-    out = Console(highlight=False)
+    out = Console(emoji=False, highlight=False)
     out.print("usage: simrl expert train PRESET [--minutes M | --steps N] [--seed S] [--out DIR]")
     out.print("                                [--resume DIR] [any field of the config]")
     out.print("       simrl expert elo RUN [--opponents A,B] [--games N]\n")

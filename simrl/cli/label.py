@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _print_help() -> None:
-    out = Console(highlight=False)
+    out = Console(emoji=False, highlight=False)
     out.print("usage: simrl label ACTION ...   (simrl label ACTION --help says more)\n")
     for name, (_, summary) in ACTIONS.items():
         out.print(f"  [bold]{name:<13}[/] {summary}")

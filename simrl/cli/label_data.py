@@ -75,7 +75,7 @@ def stats(words: Sequence[str]) -> int:
         }
         sys.stdout.write(json.dumps(_no_nan(content), indent=2) + "\n")
         return 0
-    console = Console(highlight=False)
+    console = Console(emoji=False, highlight=False)
     console.print(_progress_table(progress, counts))
     if report.annotators:
         console.print(people_table(report.annotators, names))
@@ -198,4 +198,4 @@ def _no_nan(value: Any) -> Any:
 
 
 def _say(text: str) -> None:
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+    Console(emoji=False, highlight=False, soft_wrap=True).print(text, markup=False)

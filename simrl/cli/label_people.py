@@ -116,7 +116,7 @@ def users(words: Sequence[str]) -> int:
         since = time.strftime("%Y-%m-%d", time.localtime(user.created))
         active = "yes" if user.active else "no"
         table.add_row(user.name, user.role, active, since, user.pseudonym)
-    Console(highlight=False, markup=False).print(table)
+    Console(emoji=False, highlight=False, markup=False).print(table)
     return 0
 
 
@@ -135,4 +135,4 @@ def _password(name: str, from_stdin: bool) -> str:
 
 
 def _say(text: str) -> None:
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+    Console(emoji=False, highlight=False, soft_wrap=True).print(text, markup=False)

@@ -64,8 +64,8 @@ def record(words: Sequence[str]) -> int:
         env.spec, seconds=None if args.steps is not None else args.seconds, steps=args.steps
     )
     library = ClipLibrary(out)
-    console = Console(highlight=False, soft_wrap=True)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(emoji=False, highlight=False, soft_wrap=True)
+    with Progress(console=Console(emoji=False, stderr=True), transient=True) as progress:
         line = progress.add_task(f"playing {stage.env}", total=None)
         ids = record_clips(
             library,
@@ -113,5 +113,5 @@ def _draw(library: ClipLibrary, ids: Sequence[str]) -> int:
 
     with RenderPool(library) as pool:
         pool.submit(ids)
-        show_drawing(pool, Console(stderr=True, highlight=False, soft_wrap=True))
+        show_drawing(pool, Console(emoji=False, stderr=True, highlight=False, soft_wrap=True))
         return pool.progress()[2]

@@ -76,7 +76,7 @@ def serve(words: Sequence[str]) -> int:
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; record clips with simrl label record")
     library = ClipLibrary(folder)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(emoji=False, highlight=False, soft_wrap=True)
     from simrl.preferences.store import LabelStore
 
     with LabelStore.open(store_place(folder, args.db)) as store:
@@ -87,7 +87,9 @@ def serve(words: Sequence[str]) -> int:
             _ask(store, library, args, console)
             pool.submit(_asked_first(store, library))
             _say_where(store, args, console)
-            with DrawingDisplay(pool, Console(stderr=True, highlight=False, soft_wrap=True)):
+            with DrawingDisplay(
+                pool, Console(emoji=False, stderr=True, highlight=False, soft_wrap=True)
+            ):
                 _run(server)
         progress = store.progress()
     # A URL may hold a password, which does not belong on the screen.

@@ -23,7 +23,7 @@ class ListConfig:
 def run(arguments: Sequence[str]) -> int:
     """Print the tables."""
     parse(ListConfig, "simrl list", arguments)
-    out = Console(highlight=False)
+    out = Console(emoji=False, highlight=False)
     environments = Table(title="Environments")
     environments.add_column("environment", no_wrap=True)
     environments.add_column("what it is")

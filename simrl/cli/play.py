@@ -70,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
     replay = play(stage, env, args.a, args.b, seed=args.seed, deterministic=args.deterministic)
     out = args.out or _default_path(args, replay)
     replay.save(out)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(emoji=False, highlight=False, soft_wrap=True)
     console.print(describe(replay, env.spec), markup=False)
     if args.html is not None and page is not None:
         write_atomic(args.html, page(replay))

@@ -121,7 +121,7 @@ def _train(words: list[str]) -> int:
     asked = args.labels is not None or args.wait is not None or bool(args.term)
     if args.resume and (args.config != preset(name) or args.option or asked):
         raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
-    console = Console(highlight=False)
+    console = Console(emoji=False, highlight=False)
     built = _resume(args) if args.resume else _start(name, args)
     try:
         return _run(built, name, args, console)
@@ -209,7 +209,7 @@ def _report(words: list[str]) -> int:
     table.add_column("value", justify="right")
     for name, value in figures.items():
         table.add_row(name, f"{value:,.4g}" if isinstance(value, float) else str(value))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(emoji=False, highlight=False, soft_wrap=True)
     console.print(table)
     if args.page and not is_rlhf(args.run):
         from simrl.runs.report.reward_model_run import write_reward_model_report
@@ -222,7 +222,7 @@ def _report(words: list[str]) -> int:
 
 
 def _print_help() -> None:
-    out = Console(highlight=False)
+    out = Console(emoji=False, highlight=False)
     out.print("usage: simrl prefs train PRESET [--teacher NAME] [--labels N] [--wait N]")
     out.print("                               [--minutes M | --steps N] [--seed S] [--out DIR]")
     out.print("                               [--resume DIR] \\[any field of the config]")

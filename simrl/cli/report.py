@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     """Write the page and say where it is; return the exit code."""
     args = parse(ReportArguments, "simrl report", arguments)
     path = write_report(args.run, args.out)
-    Console(highlight=False, soft_wrap=True).print(f"report: {path}", markup=False)
+    Console(emoji=False, highlight=False, soft_wrap=True).print(f"report: {path}", markup=False)
     if args.open:
         webbrowser.open(path.resolve().as_uri())
     return 0

@@ -64,7 +64,7 @@ def rlhf(words: Sequence[str]) -> int:
         raise ValueError("give --minutes or --steps, not both")
     if args.resume and args.config != preset(name):
         raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
-    console = Console(highlight=False)
+    console = Console(emoji=False, highlight=False)
     built = _resume(args) if args.resume else _start(name, args, console)
     console.print(f"run folder: {built.run.folder}", soft_wrap=True)
     code = train(

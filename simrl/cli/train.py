@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     args = parse(TrainArguments, prog, words[1:], default=TrainArguments(preset(name)))
     if args.minutes is not None and args.steps is not None:
         raise ValueError("give --minutes or --steps, not both")
-    console = Console(highlight=False)
+    console = Console(emoji=False, highlight=False)
     if args.resume and (args.config != preset(name) or args.option):
         raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
     built = _resume(args) if args.resume else _start(name, args)
@@ -199,7 +199,7 @@ def _stop_on_interrupt() -> Iterator[list[int]]:
 
 
 def _print_help() -> None:
-    out = Console(highlight=False)
+    out = Console(emoji=False, highlight=False)
     out.print("usage: simrl train PRESET [--minutes M | --steps N] [--seed S] [--out DIR]")
     out.print("                         [--resume DIR] [any field of the config]\n")
     out.print("simrl train PRESET --help shows every field. The presets:\n")

@@ -130,3 +130,9 @@ def test_openspiel_plays():
 )
 def test_the_run_in_a_name(name, run):
     assert named_run(name) == run
+
+
+def test_numbers_between_colons_are_no_emoji(simrl, tmp_path):
+    words = ("--env", "tic-tac-toe", "--out", tmp_path / "game.jsonl")
+    code, out, _ = simrl("play", "mcts:100", "mcts:100:solve=false", *words)
+    assert code == 0 and "mcts:100:solve=false" in out.replace("\n", "")
