@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from simrl.rollout.npz import write_npz
+from simrl.rollout.ring import TensorRing
 
 _OBS = "obs/"
 
@@ -62,38 +63,31 @@ class Positions:
 
 
 class SearchReplay:
-    """Keep the newest `capacity` positions.
-
-    Attributes:
-        added: Positions that ever came in; position number i lies in row i modulo the capacity.
-    """
+    """Keep the newest `capacity` positions."""
 
     def __init__(self, capacity: int) -> None:
         """Allocate nothing yet: the first positions say how large one is."""
-        if capacity < 1:
-            raise ValueError(f"capacity must be at least 1, got {capacity}")
         self.capacity = capacity
-        self.added = 0
-        self._ring: dict[str, Tensor] = {}
+        self._ring = TensorRing(capacity)
 
     def __len__(self) -> int:
-        return min(self.added, self.capacity)
+        return len(self._ring)
+
+    @property
+    def added(self) -> int:
+        """Positions that ever came in; number i lies in row i modulo the capacity."""
+        return self._ring.added
 
     def add(self, positions: Positions) -> None:
         """Take in positions, oldest first; ValueError if they differ in kind from earlier ones."""
         flat = positions.flat()
-        self._fit(flat)
-        count = len(positions)
-        skipped = max(0, count - self.capacity)  # more than the ring holds: the newest stay
-        where = torch.arange(self.added + skipped, self.added + count) % self.capacity
-        for name, value in flat.items():
-            self._ring[name][where] = value[skipped:]
-        self.added += count
+        self._check(flat)
+        self._ring.add(flat)
 
     def rows(self, index: Tensor) -> Positions:
         """Return copies of the positions in rows `index` int64 `[I]`."""
         return Positions.from_flat(
-            {name: value.index_select(0, index) for name, value in self._ring.items()}
+            {name: value.index_select(0, index) for name, value in self._ring.tensors.items()}
         )
 
     def draw(self, count: int, rng: torch.Generator) -> Tensor:
@@ -114,32 +108,24 @@ class SearchReplay:
 
         policy: `[I, K]`.  value: `[I]`.
         """
-        self._ring["policy"][index] = policy
-        self._ring["value"][index] = value
+        self._ring.tensors["policy"][index] = policy
+        self._ring.tensors["value"][index] = value
 
     def state_dict(self) -> dict[str, Any]:
         """Return the positions and how many there ever were."""
-        held = len(self)
-        return {
-            "added": self.added,
-            "positions": {name: value[:held].clone() for name, value in self._ring.items()},
-        }
+        return {"added": self.added, "positions": self._ring.held()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned; ValueError if the capacity was another."""
-        self.added = int(state["added"])
-        self._ring = {}
-        if not self.added:
-            return
-        positions = Positions.from_flat(state["positions"])
-        if len(positions) != len(self):
+        added = int(state["added"])
+        positions = Positions.from_flat(state["positions"]).flat() if added else {}
+        count = len(positions["value"]) if added else 0
+        if count != min(added, self.capacity):
             raise ValueError(
-                f"the replay holds up to {self.capacity} positions, but {len(positions)} of "
-                f"{self.added} were saved: it had another capacity"
+                f"the replay holds up to {self.capacity} positions, but {count} of "
+                f"{added} were saved: it had another capacity"
             )
-        self._fit(positions.flat())
-        for name, value in positions.flat().items():
-            self._ring[name][: len(positions)] = value
+        self._ring.restore(added, positions)
 
     def save(self, path: Path | str) -> None:
         """Write everything to an npz file, atomically."""
@@ -159,21 +145,16 @@ class SearchReplay:
             raise ValueError(f"{path} cannot be read: {error}") from error
         return replay
 
-    def _fit(self, flat: Mapping[str, Tensor]) -> None:
-        """Make the ring's tensors, or check that they fit."""
-        if not self._ring:
-            with torch.inference_mode(False):  # rows must be of use to autograd later
-                self._ring = {
-                    name: torch.zeros(self.capacity, *value.shape[1:], dtype=value.dtype)
-                    for name, value in flat.items()
-                }
+    def _check(self, flat: Mapping[str, Tensor]) -> None:
+        """Raise ValueError unless positions are of one length and like those that are here."""
+        held = self._ring.tensors or flat
         count = len(flat["value"])
-        for name in sorted(self._ring.keys() | flat.keys()):
-            if name not in flat or name not in self._ring:
+        for name in sorted(held.keys() | flat.keys()):
+            if name not in flat or name not in held:
                 raise ValueError(f"positions with and without {name} do not go together")
-            held, value = self._ring[name], flat[name]
-            if value.shape != (count, *held.shape[1:]) or value.dtype != held.dtype:
+            here, value = held[name], flat[name]
+            if value.shape != (count, *here.shape[1:]) or value.dtype != here.dtype:
                 raise ValueError(
-                    f"{name} of a position is {held.dtype} {list(held.shape[1:])}, got "
+                    f"{name} of a position is {here.dtype} {list(here.shape[1:])}, got "
                     f"{value.dtype} {list(value.shape)} of {count} positions"
                 )

@@ -9,21 +9,23 @@ import torch
 from torch import Tensor
 
 from simrl.preferences.segment import SegmentBatch
+from simrl.rollout.ring import TensorRing
 
 
 class SegmentPool:
     """Hold up to `capacity` segments in a ring; each keeps the id that it was given for good."""
 
     def __init__(self, capacity: int) -> None:
-        if capacity < 1:
-            raise ValueError(f"capacity must be at least 1, got {capacity}")
         self.capacity = capacity
-        self.added = 0
-        """Segments that were ever added; ids count up to it."""
-        self._ring: dict[str, Tensor] = {}
+        self._ring = TensorRing(capacity)
 
     def __len__(self) -> int:
-        return min(self.added, self.capacity)
+        return len(self._ring)
+
+    @property
+    def added(self) -> int:
+        """Segments that were ever added; ids count up to it."""
+        return self._ring.added
 
     @property
     def oldest(self) -> int:
@@ -36,24 +38,14 @@ class SegmentPool:
         Of a batch larger than the ring only the last `capacity` segments stay.  ValueError names a
         field whose shape differs from that of the segments that are here.
         """
-        ids = torch.arange(self.added, self.added + len(batch))
-        values = batch.tensors()
-        if not self._ring:
-            self._ring = {
-                name: value.new_zeros(self.capacity, *value.shape[1:])
-                for name, value in values.items()
-            }
+        values, held = batch.tensors(), self._ring.tensors
         for name, value in values.items():
-            if value.shape[1:] != self._ring[name].shape[1:]:
+            if held and value.shape[1:] != held[name].shape[1:]:
                 raise ValueError(
                     f"segments: {name} has shape {tuple(value.shape[1:])}, those in the pool have "
-                    f"{tuple(self._ring[name].shape[1:])}"
+                    f"{tuple(held[name].shape[1:])}"
                 )
-        kept = slice(max(0, len(batch) - self.capacity), None)
-        for name, value in values.items():
-            self._ring[name][ids[kept] % self.capacity] = value[kept].to(self._ring[name].device)
-        self.added += len(batch)
-        return ids
+        return self._ring.add(values)
 
     def get(self, ids: Tensor) -> SegmentBatch:
         """Return the segments with these ids, as copies.
@@ -61,13 +53,13 @@ class SegmentPool:
         ValueError names an id that has left the pool or never was in it.
         """
         wrong = ids[(ids < self.oldest) | (ids >= self.added)]
-        if len(wrong) or not self._ring:
+        if len(wrong) or not self.added:
             raise ValueError(
                 f"no segment {wrong[:1].tolist() or ids[:1].tolist()} in the pool; it holds "
                 f"{self.oldest} to {self.added - 1}"
             )
         return SegmentBatch(
-            **{name: value[ids % self.capacity] for name, value in self._ring.items()}
+            **{name: value[ids % self.capacity] for name, value in self._ring.tensors.items()}
         )
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
@@ -84,8 +76,7 @@ class SegmentPool:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all segments and the counter."""
-        held = {name: value[: len(self)].clone() for name, value in self._ring.items()}
-        return {"capacity": self.capacity, "added": self.added, "ring": held}
+        return {"capacity": self.capacity, "added": self.added, "ring": self._ring.held()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned; ValueError if the capacity differs."""
@@ -93,8 +84,4 @@ class SegmentPool:
             raise ValueError(
                 f"the saved pool holds {state['capacity']} segments, this one {self.capacity}"
             )
-        self.added = int(state["added"])
-        self._ring = {}
-        for name, value in state["ring"].items():
-            self._ring[name] = value.new_zeros(self.capacity, *value.shape[1:])
-            self._ring[name][: len(value)] = value
+        self._ring.restore(int(state["added"]), state["ring"])
