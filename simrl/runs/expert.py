@@ -25,7 +25,6 @@ from simrl.learn.expert_iteration import (
 )
 from simrl.learn.exploration import ExplorationConfig, ExploringPolicy
 from simrl.learn.loop import LoopConfig
-from simrl.learn.metrics import MetricsWriter
 from simrl.learn.ppo import PPOConfig
 from simrl.learn.replay import SearchReplay
 from simrl.learn.search_learner import SearchLearner, SearchLearnerConfig
@@ -39,12 +38,12 @@ from simrl.runs.config import (
     EvalConfig,
     TrainConfig,
     from_dict,
-    is_run,
     save_config,
     to_dict,
 )
-from simrl.runs.evaluation import EvaluationHook, drop_evaluations_after
+from simrl.runs.evaluation import EvaluationHook
 from simrl.runs.expert_search import Game, Snapshots
+from simrl.runs.folder import open_writer, refuse_used, restore_newest
 from simrl.runs.machine import save_machine
 from simrl.runs.policies import named_policy
 from simrl.runs.symmetry import mirror_symmetry
@@ -197,14 +196,11 @@ def build_expert(config: ExpertConfig, folder: Path | str | None = None) -> Expe
 def start_expert(config: ExpertConfig, folder: Path | str) -> ExpertRun:
     """Build a run in a new folder; ValueError if the folder holds a run already."""
     folder = Path(folder)
-    if is_run(folder):
-        raise ValueError(
-            f"{folder} holds a run already; continue it with --resume {folder}, or choose another"
-        )
+    refuse_used(folder)
     run = build_expert(config, folder)
     _save_configs(config, folder)
     save_machine(folder)
-    _open_writer(run)
+    open_writer(run.loop, folder, use_wandb=run.config.wandb)
     return run
 
 
@@ -216,20 +212,10 @@ def resume_expert(folder: Path | str, config: ExpertConfig | None = None) -> Exp
     """
     folder = Path(folder)
     run = build_expert(config or expert_config(folder), folder)
-    assert run.loop.checkpoints is not None  # there is a folder
-    if not run.loop.checkpoints.steps():
-        raise ValueError(f"{folder} holds no checkpoint; start it anew in another folder")
-    step, state = run.loop.checkpoints.load_newest()
-    try:
-        run.loop.load_state_dict(state)
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(
-            f"checkpoint {step} of {folder} does not fit its config: {error}"
-        ) from error
+    restore_newest(run.loop, folder)
     if config is not None:
         _save_configs(config, folder)
-    drop_evaluations_after(folder, run.loop.progress.steps)
-    _open_writer(run)
+    open_writer(run.loop, folder, use_wandb=run.config.wandb)
     return run
 
 
@@ -265,13 +251,3 @@ def _gate(
 def _save_configs(config: ExpertConfig, folder: Path) -> None:
     write_atomic(folder / EXPERT_FILE, yaml.safe_dump(to_dict(config), sort_keys=False))
     save_config(config.train_config(), folder / CONFIG_FILE)
-
-
-def _open_writer(run: ExpertRun) -> None:
-    if run.folder is not None:
-        run.loop.writer = MetricsWriter(
-            run.folder,
-            from_step=run.loop.progress.steps,
-            use_wandb=run.config.wandb,
-            name=run.folder.name,
-        )

@@ -15,7 +15,6 @@ from simrl.core.policy import Policy
 from simrl.core.seeding import child_seed
 from simrl.learn.checkpoint import Checkpoints
 from simrl.learn.loop import Progress, Relabel, Stateful, TrainingLoop
-from simrl.learn.metrics import MetricsWriter
 from simrl.learn.policy import NetworkPolicy
 from simrl.learn.ppo import PPOLearner
 from simrl.nn.actor_critic import ActorCritic
@@ -24,8 +23,9 @@ from simrl.rollout.npz import write_npz
 from simrl.rollout.observer import Observer
 from simrl.rollout.observers import EpisodeStats, NanGuard
 from simrl.rollout.seating import Seating
-from simrl.runs.config import CONFIG_FILE, TrainConfig, is_run, run_config, save_config
-from simrl.runs.evaluation import EvaluationHook, drop_evaluations_after
+from simrl.runs.config import CONFIG_FILE, TrainConfig, run_config, save_config
+from simrl.runs.evaluation import EvaluationHook
+from simrl.runs.folder import open_writer, refuse_used, restore_newest
 from simrl.runs.machine import save_machine
 from simrl.runs.policies import named_policy
 from simrl.selfplay.league import LEARNER, League, LeagueConfig
@@ -131,14 +131,11 @@ Builder = Callable[[TrainConfig, Path], Run]
 def start_run(config: TrainConfig, folder: Path | str, build: Builder = build_run) -> Run:
     """Build a run in a new folder; ValueError if the folder holds a run already."""
     folder = Path(folder)
-    if is_run(folder):
-        raise ValueError(
-            f"{folder} holds a run already; continue it with --resume {folder}, or choose another"
-        )
+    refuse_used(folder)
     run = build(config, folder)
     save_config(config, folder / CONFIG_FILE)
     save_machine(folder)
-    _open_writer(run)
+    open_writer(run.loop, folder, use_wandb=run.config.wandb)
     if run.league is not None:
         run.league.update(0, run.loop.learner.net.state_dict())
     return run
@@ -154,19 +151,10 @@ def resume_run(
     """
     folder = Path(folder)
     run = build(config or run_config(folder), folder)
-    if run.loop.checkpoints is None or not run.loop.checkpoints.steps():
-        raise ValueError(f"{folder} holds no checkpoint; start it anew in another folder")
-    step, state = run.loop.checkpoints.load_newest()
-    try:
-        run.loop.load_state_dict(state)
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(
-            f"checkpoint {step} of {folder} does not fit its config: {error}"
-        ) from error
+    restore_newest(run.loop, folder)
     if config is not None:
         save_config(config, folder / CONFIG_FILE)
-    drop_evaluations_after(folder, run.loop.progress.steps)
-    _open_writer(run)
+    open_writer(run.loop, folder, use_wandb=run.config.wandb)
     return run
 
 
@@ -229,13 +217,3 @@ def save_bad_batch(folder: Path) -> Callable[[Mapping[str, Tensor]], None]:
         write_npz(folder / "nonfinite-batch.npz", arrays)
 
     return save
-
-
-def _open_writer(run: Run) -> None:
-    if run.folder is not None:
-        run.loop.writer = MetricsWriter(
-            run.folder,
-            from_step=run.loop.progress.steps,
-            use_wandb=run.config.wandb,
-            name=run.folder.name,
-        )
