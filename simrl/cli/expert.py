@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from simrl.cli.arguments import parse
+from simrl.cli.arguments import chosen_action, parse, parse_preset, with_length
 from simrl.cli.players import split_names
 from simrl.cli.train import train
 from simrl.runs.expert import (
@@ -77,51 +77,46 @@ class EloArguments:
 def run(arguments: Sequence[str]) -> int:
     """Do what the first word says and return the exit code."""
     words = list(arguments)
-    if not words or words[0] in ("-h", "--help"):
-        _print_help()
-        return 0 if words else 2
-    if words[0] not in ACTIONS:
-        raise ValueError(f"unknown action {words[0]!r}; the actions are {', '.join(ACTIONS)}")
-    return ACTIONS[words[0]](words[1:])
+    action = chosen_action(words, ACTIONS, _print_help)
+    return action if isinstance(action, int) else ACTIONS[action](words[1:])
 
 
 def _train(words: Sequence[str]) -> int:
     if words and words[0] in ("-h", "--help"):
         _print_help()
         return 0
-    if not words or words[0].startswith("-"):
-        raise ValueError(f"name a preset first; the presets are {', '.join(PRESETS)}")
-    name = words[0]
-    prog = f"simrl expert train {name}"
-    args = parse(ExpertArguments, prog, words[1:], default=ExpertArguments(preset(name)))
-    if args.minutes is not None and args.steps is not None:
-        raise ValueError("give --minutes or --steps, not both")
+    name, args = parse_preset(
+        "simrl expert train", words, PRESETS, lambda name: ExpertArguments(preset(name))
+    )
     if args.resume and (args.config != preset(name) or args.option):
         raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
     built = _resume(args) if args.resume else _start(name, args)
     console = Console(emoji=False, highlight=False)
     console.print(f"run folder: {built.folder}", soft_wrap=True)
-    return train(built, console, title=f"expert {name}", evaluate=args.evaluate, command=prog)
+    return train(
+        built,
+        console,
+        title=f"expert {name}",
+        evaluate=args.evaluate,
+        command=f"simrl expert train {name}",
+    )
 
 
 def _start(name: str, args: ExpertArguments) -> ExpertRun:
     folder = args.out or Path("runs") / f"expert-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    config = _with_length(args.config, args)
+    config = args.config
     options = {**config.env_options, **parse_options(args.option)}
-    return start_expert(dataclasses.replace(config, env_options=options), folder)
+    loop = with_length(config.loop, args)
+    return start_expert(dataclasses.replace(config, env_options=options, loop=loop), folder)
 
 
 def _resume(args: ExpertArguments) -> ExpertRun:
     if args.resume is None:
         raise ValueError("there is nothing to resume")
-    return resume_expert(args.resume, _with_length(expert_config(args.resume), args))
-
-
-def _with_length(config: ExpertConfig, args: ExpertArguments) -> ExpertConfig:
-    if args.minutes is None and args.steps is None:
-        return config
-    loop = dataclasses.replace(config.loop, minutes=args.minutes, steps=args.steps)
-    return dataclasses.replace(config, loop=loop)
+    config = expert_config(args.resume)
+    return resume_expert(
+        args.resume, dataclasses.replace(config, loop=with_length(config.loop, args))
+    )
 
 
 def _elo(words: Sequence[str]) -> int:

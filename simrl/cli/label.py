@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from simrl.cli.arguments import chosen_action
+
 ACTIONS = {
     "record": ("label_record", "let policies play and keep clips of their play"),
     "serve": ("label_serve", "serve the labelling page of a run or of clips"),
@@ -28,13 +30,11 @@ ACTIONS = {
 def run(arguments: Sequence[str]) -> int:
     """Do what the first word says and return the exit code."""
     words = list(arguments)
-    if not words or words[0] in ("-h", "--help"):
-        _print_help()
-        return 0 if words else 2
-    if words[0] not in ACTIONS:
-        raise ValueError(f"unknown action {words[0]!r}; the actions are {', '.join(ACTIONS)}")
-    module = importlib.import_module(f"simrl.cli.{ACTIONS[words[0]][0]}")
-    act = getattr(module, words[0].replace("-", "_").replace("import", "import_"))
+    action = chosen_action(words, ACTIONS, _print_help)
+    if isinstance(action, int):
+        return action
+    module = importlib.import_module(f"simrl.cli.{ACTIONS[action][0]}")
+    act = getattr(module, action.replace("-", "_").replace("import", "import_"))
     return int(act(words[1:]) or 0)
 
 

@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from simrl.cli.arguments import parse
+from simrl.cli.arguments import chosen_action, parse, parse_preset, with_length
 from simrl.cli.rlhf import rlhf
 from simrl.cli.train import train
 from simrl.preferences.reward_files import save_reward_model
@@ -98,26 +98,20 @@ class PrefsReportArguments:
 def run(arguments: Sequence[str]) -> int:
     """Do what the first word says and return the exit code."""
     words = list(arguments)
-    if not words or words[0] in ("-h", "--help"):
-        _print_help()
-        return 0 if words else 2
-    if words[0] not in ACTIONS:
-        raise ValueError(f"unknown action {words[0]!r}; the actions are {', '.join(ACTIONS)}")
+    action = chosen_action(words, ACTIONS, _print_help)
+    if isinstance(action, int):
+        return action
     rest = words[1:]
-    if words[0] in ("train", "rlhf") and (not rest or rest[0] in ("-h", "--help")):
+    if action in ("train", "rlhf") and (not rest or rest[0] in ("-h", "--help")):
         _print_help()
         return 0 if rest else 2
-    return {"train": _train, "rlhf": rlhf, "report": _report}[words[0]](rest)
+    return {"train": _train, "rlhf": rlhf, "report": _report}[action](rest)
 
 
 def _train(words: list[str]) -> int:
-    if words[0].startswith("-"):
-        raise ValueError(f"name a preset first; the presets are {', '.join(PRESETS)}")
-    name = words[0]
-    prog = f"simrl prefs train {name}"
-    args = parse(PrefsTrainArguments, prog, words[1:], default=PrefsTrainArguments(preset(name)))
-    if args.minutes is not None and args.steps is not None:
-        raise ValueError("give --minutes or --steps, not both")
+    name, args = parse_preset(
+        "simrl prefs train", words, PRESETS, lambda name: PrefsTrainArguments(preset(name))
+    )
     asked = args.labels is not None or args.wait is not None or bool(args.term)
     if args.resume and (args.config != preset(name) or args.option or asked):
         raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
@@ -152,14 +146,15 @@ def _run(built: PreferenceRun, name: str, args: PrefsTrainArguments, console: Co
 def _start(name: str, args: PrefsTrainArguments) -> PreferenceRun:
     stem = f"prefs-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     config = args.config
-    train_config = _with_length(config, args).train
+    train_config = config.train
     options = {**train_config.env_options, **parse_options(args.option)}
+    loop = with_length(train_config.loop, args)
     queries = config.queries
     if args.labels is not None:
         queries = dataclasses.replace(queries, labels=args.labels)
     if args.wait is not None:
         queries = dataclasses.replace(queries, wait=args.wait)
-    train_config = dataclasses.replace(train_config, env_options=options)
+    train_config = dataclasses.replace(train_config, env_options=options, loop=loop)
     config = dataclasses.replace(config, train=train_config, queries=queries)
     if args.term and config.teacher == HUMAN:
         raise ValueError("people judge by themselves; --term is for scripted teachers")
@@ -186,14 +181,10 @@ def _weights(terms: Sequence[str]) -> dict[str, float]:
 def _resume(args: PrefsTrainArguments) -> PreferenceRun:
     if args.resume is None:
         raise ValueError("there is nothing to resume")
-    return resume_preferences(args.resume, _with_length(preference_config(args.resume), args).train)
-
-
-def _with_length(config: PreferenceConfig, args: PrefsTrainArguments) -> PreferenceConfig:
-    if args.minutes is None and args.steps is None:
-        return config
-    loop = dataclasses.replace(config.train.loop, minutes=args.minutes, steps=args.steps)
-    return dataclasses.replace(config, train=dataclasses.replace(config.train, loop=loop))
+    config = preference_config(args.resume).train
+    return resume_preferences(
+        args.resume, dataclasses.replace(config, loop=with_length(config.loop, args))
+    )
 
 
 def _report(words: list[str]) -> int:

@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from simrl.cli.arguments import parse
+from simrl.cli.arguments import parse_preset, with_length
 from simrl.cli.train import train
 from simrl.core.files import write_atomic
 from simrl.runs.report.charts import standalone
@@ -55,13 +55,9 @@ class RLHFArguments:
 
 def rlhf(words: Sequence[str]) -> int:
     """Run the three steps, or go on with the third, and return the exit code."""
-    if not words or words[0].startswith("-"):
-        raise ValueError(f"name a preset first; the presets are {', '.join(PRESETS)}")
-    name = words[0]
-    prog = f"simrl prefs rlhf {name}"
-    args = parse(RLHFArguments, prog, list(words[1:]), default=RLHFArguments(preset(name)))
-    if args.minutes is not None and args.steps is not None:
-        raise ValueError("give --minutes or --steps, not both")
+    name, args = parse_preset(
+        "simrl prefs rlhf", words, PRESETS, lambda name: RLHFArguments(preset(name))
+    )
     if args.resume and args.config != preset(name):
         raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
     console = Console(emoji=False, highlight=False)
@@ -71,7 +67,7 @@ def rlhf(words: Sequence[str]) -> int:
         built.run,
         console,
         title=f"rlhf {name}",
-        command=prog,
+        command=f"simrl prefs rlhf {name}",
         report=f"simrl prefs report {built.run.folder}",
         evaluate=args.evaluate,
     )
@@ -86,19 +82,16 @@ def rlhf(words: Sequence[str]) -> int:
 
 def _start(name: str, args: RLHFArguments, console: Console) -> RLHFRun:
     folder = args.out or Path("runs") / f"rlhf-{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return start_rlhf(_with_length(args.config, args), folder, console.print)
+    prefs = args.config.prefs
+    train_config = dataclasses.replace(prefs.train, loop=with_length(prefs.train.loop, args))
+    prefs = dataclasses.replace(prefs, train=train_config)
+    return start_rlhf(dataclasses.replace(args.config, prefs=prefs), folder, console.print)
 
 
 def _resume(args: RLHFArguments) -> RLHFRun:
     if args.resume is None:
         raise ValueError("there is nothing to resume")
-    return resume_rlhf(args.resume, _with_length(rlhf_config(args.resume), args).prefs.train)
-
-
-def _with_length(config: RLHFConfig, args: RLHFArguments) -> RLHFConfig:
-    if args.minutes is None and args.steps is None:
-        return config
-    train_config = config.prefs.train
-    loop = dataclasses.replace(train_config.loop, minutes=args.minutes, steps=args.steps)
-    prefs = dataclasses.replace(config.prefs, train=dataclasses.replace(train_config, loop=loop))
-    return dataclasses.replace(config, prefs=prefs)
+    config = rlhf_config(args.resume).prefs.train
+    return resume_rlhf(
+        args.resume, dataclasses.replace(config, loop=with_length(config.loop, args))
+    )

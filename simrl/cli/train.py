@@ -14,7 +14,7 @@ from typing import Annotated, Protocol
 import tyro
 from rich.console import Console
 
-from simrl.cli.arguments import parse
+from simrl.cli.arguments import parse_preset, with_length
 from simrl.cli.display import TrainingDisplay
 from simrl.cli.tables import evaluation_table
 from simrl.learn.loop import Loop
@@ -51,13 +51,9 @@ def run(arguments: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         _print_help()
         return 0 if words else 2
-    if words[0].startswith("-"):
-        raise ValueError(f"name a preset first; the presets are {', '.join(PRESETS)}")
-    name = words[0]
-    prog = f"simrl train {name}"
-    args = parse(TrainArguments, prog, words[1:], default=TrainArguments(preset(name)))
-    if args.minutes is not None and args.steps is not None:
-        raise ValueError("give --minutes or --steps, not both")
+    name, args = parse_preset(
+        "simrl train", words, PRESETS, lambda name: TrainArguments(preset(name))
+    )
     console = Console(emoji=False, highlight=False)
     if args.resume and (args.config != preset(name) or args.option):
         raise ValueError("a resumed run keeps its config; only --minutes and --steps may be given")
@@ -159,22 +155,17 @@ def _finish(built: Trainable, console: Console, evaluate: bool, report: str) -> 
 
 def _start(name: str, args: TrainArguments) -> Run:
     folder = args.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    config = _with_length(args.config, args)
+    config = args.config
     options = {**config.env_options, **parse_options(args.option)}
-    return start_run(dataclasses.replace(config, env_options=options), folder)
+    loop = with_length(config.loop, args)
+    return start_run(dataclasses.replace(config, env_options=options, loop=loop), folder)
 
 
 def _resume(args: TrainArguments) -> Run:
     if args.resume is None:
         raise ValueError("there is nothing to resume")
-    return resume_run(args.resume, _with_length(run_config(args.resume), args))
-
-
-def _with_length(config: TrainConfig, args: TrainArguments) -> TrainConfig:
-    if args.minutes is None and args.steps is None:
-        return config
-    loop = dataclasses.replace(config.loop, minutes=args.minutes, steps=args.steps)
-    return dataclasses.replace(config, loop=loop)
+    config = run_config(args.resume)
+    return resume_run(args.resume, dataclasses.replace(config, loop=with_length(config.loop, args)))
 
 
 @contextmanager
