@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -97,11 +98,8 @@ class Stateful(Protocol):
         ...
 
 
-class Loop:
-    """Own the order of one turn after another, and the run's counters; `turn` says what one does.
-
-    A subclass overrides `turn`.
-    """
+class Loop(ABC):
+    """Own the order of one turn after another and the run's counters; `turn` says what one does."""
 
     def __init__(
         self,
@@ -125,9 +123,9 @@ class Loop:
         """Whether the run is to end after this update; a hook that waits looks at it."""
         self._saved_seconds = 0.0
 
+    @abstractmethod
     def turn(self) -> tuple[int, dict[str, float]]:
         """Play and learn once; return the agent-steps that were played, and figures to log."""
-        raise NotImplementedError
 
     @property
     def fraction_done(self) -> float:

@@ -54,7 +54,7 @@ class Table:
         return {}
 
     def draw(self, game):
-        raise NotImplementedError
+        return np.zeros((1, 1, 3), np.uint8)
 
 
 def probabilities(net, states):
