@@ -105,8 +105,7 @@ class _OpenLoop:
         self.tree = _make_tree(batch, self.root.logits.shape[1], config)
         noise = SearchConfig(rule="puct", puct=config.puct)
         logits = noisy_logits(self.root.logits, noise, rng).double().numpy()
-        for row in range(batch):
-            kernels.plant(self.tree, row, 0, logits[row], float(self.root.value[row]))
+        kernels.plant_roots(self.tree, logits, self.root.value.double().numpy())
         self.actions: Tensor | None = None
         if self.root.actions is not None:
             shape = (batch, config.simulations + 1, *self.root.actions.shape[1:])
@@ -166,8 +165,7 @@ class _OpenLoop:
         kernels.choose(self.tree, self.numbers, rows, mask, use_legal, slot)
         stuck = slot < 0
         if stuck.any():
-            for row in rows[stuck]:
-                kernels.back_up(self.tree, int(row), 0.0)
+            kernels.give_up(self.tree, rows[stuck])
             self._restart(rows[stuck])
         self.slot = slot[~stuck]
         return rows[~stuck]

@@ -146,6 +146,13 @@ def back_up(tree: OpenTree, row: int, value: float) -> None:
 
 
 @njit(cache=True, nogil=True)
+def give_up(tree: OpenTree, rows: np.ndarray) -> None:
+    """Back 0 up from where each of `rows` `[P]` stands: nothing is legal there."""
+    for p in range(len(rows)):
+        back_up(tree, rows[p], 0.0)
+
+
+@njit(cache=True, nogil=True)
 def expand(tree: OpenTree, rows: np.ndarray, logits: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Give each of `rows` `[P]` its new node and back its value up; return the nodes `[P]`.
 
@@ -164,6 +171,13 @@ def expand(tree: OpenTree, rows: np.ndarray, logits: np.ndarray, value: np.ndarr
             plant(tree, row, nodes[p], logits[p], value[p])
         back_up(tree, row, value[p])
     return nodes
+
+
+@njit(cache=True, nogil=True)
+def plant_roots(tree: OpenTree, logits: np.ndarray, value: np.ndarray) -> None:
+    """Write priors and values of all roots: logits `[B, K]`, value `[B]`."""
+    for row in range(len(value)):
+        plant(tree, row, 0, logits[row], value[row])
 
 
 @njit(cache=True, nogil=True)
