@@ -13,16 +13,15 @@ from simrl.search.kernels.grow import (
     descend,
     fill,
     reserve,
+    spent,
     visit_again,
     wait,
 )
 from simrl.search.kernels.layout import (
     DISCOUNT,
     PARENT,
-    PROVEN,
     REWARD,
     SLOT,
-    STATUS,
     VALUE,
     Leaves,
     RootArrays,
@@ -63,8 +62,7 @@ def collect(
     found = 0
     for row in range(len(tree.count)):
         for _ in range(rule.parallel):
-            if root.left[row] <= 0 or (rule.solve and tree.ints[row, 0, STATUS] == PROVEN):
-                root.left[row] = 0
+            if spent(tree, root, rule, row):
                 break
             parent, slot, met = descend(tree, root, rule, row, scratch)
             if met == BUSY:

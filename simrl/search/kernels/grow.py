@@ -39,6 +39,14 @@ NEW, AGAIN, FINAL, BUSY = range(4)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
+def spent(tree: TreeArrays, root: RootArrays, rule: RuleNumbers, row: int) -> bool:
+    """Say whether a tree simulates no more: its budget is used up, or its root is proven."""
+    if rule.solve and tree.ints[row, 0, STATUS] == PROVEN:
+        root.left[row] = 0
+    return root.left[row] <= 0
+
+
+@njit(nogil=True, cache=True, forceinline=True)
 def descend(
     tree: TreeArrays, root: RootArrays, rule: RuleNumbers, row: int, scratch: np.ndarray
 ) -> tuple[int, int, int]:

@@ -8,10 +8,8 @@ import numpy as np
 from numba import njit, typeof, types
 
 from simrl.search.kernels.choose import ZERO
-from simrl.search.kernels.grow import AGAIN, FINAL, attach, descend, reserve, visit_again
+from simrl.search.kernels.grow import AGAIN, FINAL, attach, descend, reserve, spent, visit_again
 from simrl.search.kernels.layout import (
-    PROVEN,
-    STATUS,
     VALUE,
     RootArrays,
     RuleNumbers,
@@ -108,8 +106,7 @@ def simulate(
     scratch, logits = np.zeros((4, num_slots), np.float32), np.zeros(num_slots, np.float32)
     for row in range(first, last):
         for _ in range(quota):
-            if root.left[row] <= 0 or (rule.solve and tree.ints[row, 0, STATUS] == PROVEN):
-                root.left[row] = 0
+            if spent(tree, root, rule, row):
                 break
             root.left[row] -= 1
             parent, slot, met = descend(tree, root, rule, row, scratch)

@@ -6,12 +6,10 @@ import numpy as np
 from numba import njit
 
 from simrl.search.kernels.choose import ZERO
-from simrl.search.kernels.grow import AGAIN, BUSY, FINAL, attach, descend, visit_again, wait
+from simrl.search.kernels.grow import AGAIN, BUSY, FINAL, attach, descend, spent, visit_again, wait
 from simrl.search.kernels.layout import (
     DISCOUNT,
-    PROVEN,
     REWARD,
-    STATUS,
     VALUE,
     Leaves,
     Real,
@@ -54,8 +52,7 @@ def collect_turns(
     found = 0
     for row in range(len(tree.count)):
         for _ in range(rule.parallel):
-            if root.left[row] <= 0 or (rule.solve and tree.ints[row, 0, STATUS] == PROVEN):
-                root.left[row] = 0
+            if spent(tree, root, rule, row):
                 break
             parent, slot, met = descend(tree, root, rule, row, scratch)
             if met == BUSY:

@@ -6,11 +6,9 @@ import numpy as np
 from numba import njit, types
 
 from simrl.search.kernels.choose import NEVER, ZERO
-from simrl.search.kernels.grow import AGAIN, FINAL, attach, descend, visit_again
+from simrl.search.kernels.grow import AGAIN, FINAL, attach, descend, spent, visit_again
 from simrl.search.kernels.layout import (
-    PROVEN,
     RAW,
-    STATUS,
     VALUE,
     Real,
     RootArrays,
@@ -54,9 +52,8 @@ def search_turns(
     widest = widest_layer(net, obs_size)
     buffers, picked = np.empty((4, widest), np.float32), np.empty(widest + 1, np.int64)
     for row in range(first, last):
-        for _ in range(min(most, root.left[row])):
-            if rule.solve and tree.ints[row, 0, STATUS] == PROVEN:
-                root.left[row] = 0
+        for _ in range(most):
+            if spent(tree, root, rule, row):
                 break
             root.left[row] -= 1
             parent, slot, met = descend(tree, root, rule, row, scratch)
