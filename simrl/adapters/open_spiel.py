@@ -77,6 +77,7 @@ class OpenSpielMCTS:
         """Search for each row whose turn it is; rollouts stay random with `deterministic`."""
         action = torch.full((len(obs["seat"]), 1), self._wait)
         seeds = torch.randint(2**31 - 1, (len(action), 2), generator=rng)
+        # OpenSpiel's bot takes one position at a time; its search dwarfs this loop.
         for row in (~obs["action_mask"][:, self._wait]).nonzero().squeeze(1).tolist():
             position = self.position(obs["policy"][row], int(obs["seat"][row]))
             action[row, 0] = self._bot(*seeds[row].tolist()).step(position)
