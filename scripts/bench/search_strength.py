@@ -7,64 +7,32 @@ whole numbers that the study's random streams are made from.  `--only NAME` runs
 
 from __future__ import annotations
 
-import argparse
-import json
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 
-import torch
-from report import add_json_flag, report
-from search_studies.measured import Measured
+from studies import Measured, Study, run_studies
 
-from simrl.core.files import write_atomic
 
-STUDIES: dict[str, int] = {
-    "connect_four": 4,
-    "expert_iteration": 1,
-    "moba": 2,
-    "moba_teacher": 1,
-    "fbts": 1,
+def study(name: str) -> Callable[[Sequence[int]], Measured]:
+    """Return the study of one module, which is imported when it runs: each needs other packages."""
+
+    def run(seeds: Sequence[int]) -> Measured:
+        measured: Measured = import_module(f"search_studies.{name}").study(seeds)
+        return measured
+
+    return run
+
+
+STUDIES = {
+    "connect_four": Study(study("connect_four"), range(4)),
+    "expert_iteration": Study(study("expert_iteration"), range(1)),
+    "moba": Study(study("moba"), range(1, 3)),
+    "moba_teacher": Study(study("moba_teacher"), range(1)),
+    "fbts": Study(study("fbts"), range(1)),
 }
-"""Each study, by the name of its module, with its number of seeds."""
-
-
-def main() -> None:
-    """Run the studies asked for and print their figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=STUDIES, action="append", help="run these studies alone")
-    parser.add_argument("--seeds", type=int, help="seeds of each study; default: its own number")
-    parser.add_argument("--first-seed", type=int, default=0, help="the first of the seeds")
-    parser.add_argument("--curves", type=Path, help="JSON file for what lies behind the figures")
-    add_json_flag(parser)
-    args = parser.parse_args()
-    if args.seeds is not None and args.seeds < 1:
-        parser.error(f"--seeds must be at least 1, got {args.seeds}")
-    torch.set_num_threads(1)
-    figures: dict[str, float] = {}
-    notes: dict[str, str] = {}
-    curves = {}
-    for name in args.only or STUDIES:
-        number = STUDIES[name] if args.seeds is None else args.seeds
-        measured = run(name, range(args.first_seed, args.first_seed + number))
-        figures |= measured.figures
-        notes |= measured.notes
-        curves[name] = measured.curves
-    if args.curves is not None:
-        write_atomic(args.curves, json.dumps(curves, indent=1) + "\n")
-    report(
-        figures,
-        json_flag=args.json,
-        title="Strength of searches",
-        notes=notes,
-        packages=("open-spiel",),
-    )
-
-
-def run(name: str, seeds: range) -> Measured:
-    """Import one study and run it."""
-    measured: Measured = import_module(f"search_studies.{name}").study(seeds)
-    return measured
-
+"""Each study, by the name of its module."""
 
 if __name__ == "__main__":
-    main()
+    run_studies(
+        STUDIES, about=__doc__ or "", title="Strength of searches", packages=("open-spiel",)
+    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from search_studies.connect_four_solver import WIDTH, Solver, board, playable, wins_at
-from search_studies.measured import Measured
+from studies import Measured
 
 from simrl.core.dynamics import TurnDynamics
 from simrl.core.plugins import env_plugin, make_env

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_studies.measured import Measured
+from studies import Measured
 
 from simrl.adapters.open_spiel import OpenSpielConfig, OpenSpielMCTS
 from simrl.core.env import VecEnv

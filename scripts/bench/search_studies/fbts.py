@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from search_studies.measured import Measured
 from search_studies.moba import ENV, OPTIONS, trained_run
+from studies import Measured
 from torch import Tensor
 
 from simrl.core.plugins import make_env

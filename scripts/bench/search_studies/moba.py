@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from search_studies.measured import Measured
+from studies import Measured
 
 from simrl.core.plugins import make_env
 from simrl.rollout.evaluate import Score, evaluate

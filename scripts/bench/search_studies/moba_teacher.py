@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search_studies.measured import Measured
 from search_studies.moba import ENV, OPTIONS, trained_run
+from studies import Measured
 
 from simrl.core.plugins import make_env
 from simrl.core.seeding import torch_generator
