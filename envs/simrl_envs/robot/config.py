@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 Range = tuple[float, float]
-RANGES = ("mass", "friction", "motor_gain", "payload", "latency", "push")
+RANGES = ("mass", "friction", "motor_gain", "payload", "latency", "push", "push_angle")
+PUSH_FRAMES = ("world", "heading")
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,17 @@ class RobotConfig:
     observation_noise: float = 0.0
     """Factor on the noise that the task file names for each observation; 1 is as written there."""
     push: Range = (0.0, 0.0)
-    """Impulse of a horizontal push on the task's push body [N s], in a random direction."""
+    """Impulse of a horizontal push on the task's push body [N s]."""
+    push_angle: Range = (0.0, 2.0 * math.pi)
+    """Direction of a push, counterclockwise from the x axis of `push_frame` [rad]: in frame
+    heading, 0 pushes forward and pi/2 to the left."""
+    push_frame: Literal["world", "heading"] = "world"
+    """Where angles are counted from: the world's x axis, or that of the push body, made level."""
+    push_start: float | None = None
+    """When the first push starts [s], the next ones following every `push_interval`; none starts
+    one at a random time in each interval."""
     push_interval: float = 5.0
-    """Seconds between the starts of two pushes."""
+    """Seconds between the starts of two pushes, or the interval in which one falls."""
     push_seconds: float = 0.1
     """How long a push lasts [s]; its force is impulse / duration."""
 
@@ -54,6 +64,14 @@ class RobotConfig:
             _check_range(name, given, above_zero=True)
         for name in ("payload", "latency", "push"):
             _check_range(name, getattr(self, name), above_zero=False)
+        _check_finite_range("push_angle", self.push_angle)
+        if self.push_angle[0] > self.push_angle[1]:
+            raise ValueError(f"push_angle must satisfy low <= high, got {self.push_angle}")
+        if self.push_frame not in PUSH_FRAMES:
+            valid = ", ".join(PUSH_FRAMES)
+            raise ValueError(f"push_frame is {self.push_frame!r}; it is one of {valid}")
+        if self.push_start is not None and not 0.0 <= self.push_start < math.inf:
+            raise ValueError(f"push_start must be at least 0, got {self.push_start}")
         for name in ("seconds", "threads", "observation_noise"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -78,11 +96,14 @@ def thread_count(config: RobotConfig, num_rows: int) -> int:
     return max(1, min(config.threads or len(os.sched_getaffinity(0)), num_rows))
 
 
-def _check_range(name: str, given: Range, *, above_zero: bool) -> None:
-    bounds = tuple(given)
-    if len(bounds) != 2 or not all(math.isfinite(value) for value in bounds):
+def _check_finite_range(name: str, given: Range) -> None:
+    if len(given) != 2 or not all(math.isfinite(value) for value in given):
         raise ValueError(f"{name} must be two finite numbers (low, high), got {given}")
-    low, high = bounds
+
+
+def _check_range(name: str, given: Range, *, above_zero: bool) -> None:
+    _check_finite_range(name, given)
+    low, high = given
     if low > high or low < 0 or (above_zero and low == 0):
         limit = "0 < low <= high" if above_zero else "0 <= low <= high"
         raise ValueError(f"{name} must satisfy {limit}, got {given}")

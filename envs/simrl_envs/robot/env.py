@@ -16,7 +16,7 @@ from simrl.core.spec import EnvSpec
 from simrl.core.timestep import Obs, TimeStep
 from simrl_envs.robot.config import RobotConfig, thread_count
 from simrl_envs.robot.dynamics import RobotDynamics
-from simrl_envs.robot.facts import task_facts, task_reference
+from simrl_envs.robot.facts import sensor_facts, task_facts, task_reference
 from simrl_envs.robot.metrics import succeeded
 from simrl_envs.robot.randomise import Randomiser
 from simrl_envs.robot.simulation import Simulation
@@ -277,6 +277,7 @@ def _make_spec(task: Task, config: RobotConfig, layout: Any) -> EnvSpec:
         "state": dict(layout.parts),
         "command": tuple(column.name for column in file.command),
         **task_facts(task),
+        **sensor_facts(task, layout),
     }
     return EnvSpec(
         id=task.name,

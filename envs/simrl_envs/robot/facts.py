@@ -25,6 +25,21 @@ def task_facts(task: Task) -> dict[str, Any]:
     return found
 
 
+def sensor_facts(task: Task, layout: RowLayout) -> dict[str, Any]:
+    """Return "sensors": where the numbers of each sensor by name stand in a state row.
+
+    They are those of the last physics step's beginning; nothing where rows keep no sensors.
+    """
+    where = layout.parts.get("data.sensordata")
+    if where is None:
+        return {}
+    model, found = task.robot.model, {}
+    for index in range(model.nsensor):
+        start = where.start + int(model.sensor_adr[index])
+        found[model.sensor(index).name] = slice(start, start + int(model.sensor_dim[index]))
+    return {"sensors": found}
+
+
 def task_reference(task: Task, layout: RowLayout) -> Callable[[Tensor, Tensor], Tensor] | None:
     """Return `spec.reference`: targets `[B, H, n]`, `ahead` `[H]` seconds from `[B, S]`."""
     term = task.reference

@@ -12,6 +12,7 @@ from simrl.core.policy import Policy
 from simrl_envs.robot.catalogue import RobotEntry, find_entry, robot_names
 from simrl_envs.robot.config import RobotConfig
 from simrl_envs.robot.plugin import TASKS, require_mujoco, robot_plugin
+from simrl_envs.robot.scenery import Scenery
 
 if TYPE_CHECKING:
     from simrl_envs.robot.models import RobotModel
@@ -83,11 +84,10 @@ def robot_entry(config: MachineConfig, default: str, kind: str) -> RobotEntry:
 
 
 def build_machine(
-    config: MachineConfig, entry: RobotEntry, *, terrain_height: float = 0.0, terrain_seed: int = 0
+    config: MachineConfig, entry: RobotEntry, scenery: Scenery | None = None
 ) -> RobotModel:
-    """Compile the robot for a task, or return the one compiled before."""
+    """Compile the robot for a task, or return the one compiled before; default ground: flat."""
     from simrl_envs.robot.models import ModelConfig, build_robot
-    from simrl_envs.robot.scenery import Scenery
 
     return build_robot(
         entry,
@@ -96,7 +96,7 @@ def build_machine(
             reach=config.reach,
             timestep=config.physics_step,
             cone=config.cone,
-            scenery=Scenery(terrain_height, terrain_seed),
+            scenery=scenery or Scenery(),
         ),
     )
 

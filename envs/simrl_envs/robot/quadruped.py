@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from simrl_envs.robot.config import Range
 from simrl_envs.robot.machines import (
@@ -14,6 +14,8 @@ from simrl_envs.robot.machines import (
     machine_task,
     robot_entry,
 )
+from simrl_envs.robot.scenery import Scenery
+from simrl_envs.robot.terrain import HALF_WIDTH, RUN, STEP_CELL, TERRAINS, Terrain
 
 if TYPE_CHECKING:
     from simrl_envs.robot.models import RobotModel
@@ -24,19 +26,37 @@ if TYPE_CHECKING:
 class QuadrupedConfig(MachineConfig):
     """Choose the robot, the ground, and what randomly differs between episodes."""
 
-    terrain: Literal["flat", "rough"] = "flat"
-    """Ground; rough is a random height field, on which episodes start at random places."""
+    terrain: Terrain = "flat"
+    """Ground.  Rough is a random height field, on which episodes start at random places.  The
+    others surround a flat middle, in which episodes start: slope and stairs go up, on a level and
+    down again, and steps are square tiles of random heights."""
     terrain_height: float = 0.12
     """Height between the lowest and highest point of rough ground [m]."""
     terrain_seed: int = 0
-    """Seed of rough ground."""
+    """Seed of rough ground and of steps."""
+    terrain_slope: float = 0.2
+    """Angle of slopes [rad]."""
+    stair_height: float = 0.05
+    """Height of each stair, and of the highest of the steps [m]."""
+    stair_depth: float = 0.3
+    """Depth of each stair, and side of each step [m]; rounded to 0.05 m."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.terrain not in ("flat", "rough"):
-            raise ValueError(f"terrain is {self.terrain!r}; it is flat or rough")
-        if not self.terrain_height > 0:
-            raise ValueError(f"terrain_height must be above 0, got {self.terrain_height}")
+        if self.terrain not in TERRAINS:
+            valid = ", ".join(TERRAINS)
+            raise ValueError(f"terrain is {self.terrain!r}; it is one of {valid}")
+        for name in ("terrain_height", "stair_height"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0.0 < self.terrain_slope < math.pi / 3:
+            raise ValueError(
+                f"terrain_slope must be above 0 and below pi/3 [rad], got {self.terrain_slope}"
+            )
+        if not 2 * STEP_CELL <= self.stair_depth <= RUN:
+            raise ValueError(
+                f"stair_depth must be from {2 * STEP_CELL} to {RUN} m, got {self.stair_depth}"
+            )
 
 
 @dataclass(frozen=True)
@@ -68,13 +88,29 @@ class VelocityConfig(QuadrupedConfig):
 
 def quadruped(config: QuadrupedConfig) -> RobotModel:
     """Compile the robot and its ground, or return those compiled before."""
-    rough = config.terrain == "rough"
-    return build_machine(
-        config,
-        robot_entry(config, "quadruped", "quadruped"),
-        terrain_height=config.terrain_height if rough else 0.0,
-        terrain_seed=config.terrain_seed if rough else 0,
-    )
+    return build_machine(config, robot_entry(config, "quadruped", "quadruped"), _scenery(config))
+
+
+def _scenery(config: QuadrupedConfig) -> Scenery:
+    """Return the ground; options that do not matter for it keep their defaults."""
+    if config.terrain == "rough":
+        return Scenery(config.terrain_height, config.terrain_seed)
+    if config.terrain == "slope":
+        return Scenery(terrain="slope", terrain_slope=config.terrain_slope)
+    if config.terrain in ("stairs", "steps"):
+        return Scenery(
+            terrain_seed=config.terrain_seed if config.terrain == "steps" else 0,
+            terrain=config.terrain,
+            stair_height=config.stair_height,
+            stair_depth=config.stair_depth,
+        )
+    return Scenery()
+
+
+def _task(name: str, config: QuadrupedConfig, built: RobotModel, **variables: Any) -> Task:
+    """Compile a task; episodes start anywhere on rough ground, else in the middle."""
+    spread = 0.6 * HALF_WIDTH if config.terrain == "rough" else 0.0
+    return machine_task(name, config, built, {"spread": spread, **variables})
 
 
 def velocity_task(config: VelocityConfig, built: RobotModel) -> Task:
@@ -87,11 +123,11 @@ def velocity_task(config: VelocityConfig, built: RobotModel) -> Task:
         "resample": config.resample,
     }
     feet = {"feet": built.parts.feet, "num_feet": len(built.parts.feet)}
-    return machine_task("quadruped-velocity", config, built, {**feet, **commands})
+    return _task("quadruped-velocity", config, built, **feet, **commands)
 
 
 velocity = machine_plugin(
-    "walk at a commanded velocity on four legs (robot=..., terrain=flat|rough)",
+    "walk at a commanded velocity on four legs (robot=..., terrain=flat|rough|slope|...)",
     VelocityConfig,
     quadruped,
     velocity_task,
@@ -100,11 +136,11 @@ stand = machine_plugin(
     "stand on four legs, however pushed",
     QuadrupedConfig,
     quadruped,
-    lambda config, built: machine_task("quadruped-stand", config, built),
+    lambda config, built: _task("quadruped-stand", config, built),
 )
 recover = machine_plugin(
     "get up on four legs from any fall",
     QuadrupedConfig,
     quadruped,
-    lambda config, built: machine_task("quadruped-recover", config, built),
+    lambda config, built: _task("quadruped-recover", config, built),
 )

@@ -6,6 +6,7 @@ back without storing them.
 
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 
 from simrl_envs.robot.config import RobotConfig
@@ -27,6 +28,7 @@ class Randomiser:
         self._push_body = self._body("push_body") if config.push[1] > 0 else -1
         self._payload_body = self._body("payload_body") if config.payload[1] > 0 else -1
         self._forces = simulation.batch.bind("xfrc_applied") if self._push_body >= 0 else None
+        self._turn = self._push_turn() if self._push_body >= 0 else None
         if config.randomised:
             self._expand()
 
@@ -49,18 +51,28 @@ class Randomiser:
         config, step_seconds = self.config, self.task.file.step_seconds
         every = max(1, round(config.push_interval / step_seconds))
         length = max(1, round(config.push_seconds / step_seconds))
-        steps = self.simulation.steps
+        steps = self.simulation.steps - round((config.push_start or 0.0) / step_seconds)
         number = np.floor(steps / every)
-        draw = Draw(self.simulation.streams(), number)
+        draw = Draw(self.simulation.streams(), np.maximum(number, 0.0))
         unit = draw.uniform("push", 3)
         begin = np.floor(unit[:, 2] * max(1, every - length + 1))
+        if config.push_start is not None:
+            begin[:] = 0.0
         phase = steps - number * every
-        active = (phase >= begin) & (phase < begin + length)
+        active = (steps >= 0) & (phase >= begin) & (phase < begin + length)
         low, high = config.push
         force = (low + (high - low) * unit[:, 0]) / (length * step_seconds) * active
-        angle = 2.0 * np.pi * unit[:, 1]
+        least, most = config.push_angle
+        angle = least + (most - least) * unit[:, 1] + self._heading()
         self._forces[:, self._push_body, 0] = force * np.cos(angle)
         self._forces[:, self._push_body, 1] = force * np.sin(angle)
+
+    def _heading(self) -> np.ndarray | float:
+        """Return where the x axis of the push body points in the plane [rad], 0 in the world."""
+        if self._turn is None:
+            return 0.0
+        w, x, y, z = self._turn.T
+        return np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
     def blur(self, group: str, values: np.ndarray, rows: np.ndarray | slice) -> None:
         """Add the noise of the task file to the policy's observation `[M, D]`, in place."""
@@ -106,6 +118,20 @@ class Randomiser:
             for name in ("actuator_gainprm", "actuator_biasprm"):
                 fields[name][rows] = nominal[name]
                 fields[name][rows, :, :3] = nominal[name][:, :3] * factor
+
+    def _push_turn(self) -> np.ndarray | None:
+        """Return the live quaternions of the push body `[N, 4]` if pushes are counted from it."""
+        if self.config.push_frame == "world":
+            return None
+        model, body = self.simulation.model, self._push_body
+        joint = int(model.body_jntadr[body])
+        if joint < 0 or model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
+            raise ValueError(
+                f"{self.task.name}: push_frame=heading needs a push body that moves freely; "
+                f"{model.body(body).name!r} has no free joint"
+            )
+        start = int(model.jnt_qposadr[joint]) + 3
+        return self.simulation.view.qpos[:, start : start + 4]
 
     def _body(self, key: str) -> int:
         name = getattr(self.task.file, key)

@@ -1,4 +1,4 @@
-"""Dress a model for its scene: ground flat or rough, light, sky, and a camera that follows."""
+"""Dress a model for its scene: its ground, light, sky, and a camera that follows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from simrl_envs.robot import terrain
+from simrl_envs.robot.terrain import TERRAINS, Terrain
 
 GROUND = "ground"
 """Name of the ground's plane."""
@@ -15,10 +18,9 @@ TERRAIN = "terrain"
 """Name of the height field, its geom and its asset."""
 CAMERA = "follow"
 """Name of the camera that pictures are taken with."""
-CELL = 0.1
-"""Distance of two heights of the field [m]."""
-HALF_WIDTH = 12.8
-"""Half the side of the square height field [m]; beyond it the ground is flat."""
+
+SUNK = 0.005
+"""How far the plane lies below a field whose middle is flat [m], so that feet touch only one."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,22 @@ class Scenery:
     """Choose the ground."""
 
     terrain_height: float = 0.0
-    """Height between the lowest and highest point of a random height field [m]; 0 is flat."""
+    """Height between the lowest and highest point of rough ground [m]; 0 is flat."""
     terrain_seed: int = 0
-    """Seed of the height field."""
+    """Seed of rough ground and of steps."""
+    terrain: Terrain = "rough"
+    """Kind of ground; see `simrl_envs.robot.terrain`."""
+    terrain_slope: float = 0.2
+    """Angle of slopes [rad]."""
+    stair_height: float = 0.05
+    """Height of each stair, and of the highest of the steps [m]."""
+    stair_depth: float = 0.3
+    """Depth of each stair, and side of each step [m]."""
+
+    @property
+    def flat(self) -> bool:
+        """Whether the ground is a plane."""
+        return self.terrain == "flat" or (self.terrain == "rough" and not self.terrain_height > 0)
 
 
 def add_scenery(spec: Any, scenery: Scenery, *, follow: str = "", size: float = 0.6) -> None:
@@ -36,7 +51,7 @@ def add_scenery(spec: Any, scenery: Scenery, *, follow: str = "", size: float = 
 
     Args:
         spec: `mujoco.MjSpec`, changed in place.  Planes and height fields that lie in its world
-            already are its own ground, and replaced only by rough terrain.
+            already are its own ground, and replaced only where it shall not be flat.
         scenery: The ground.
         follow: Body that the camera follows; "" looks at the origin.
         size: Size of what is to be seen [m].
@@ -45,17 +60,17 @@ def add_scenery(spec: Any, scenery: Scenery, *, follow: str = "", size: float = 
 
     geom = mujoco.mjtGeom
     own = [g for g in spec.worldbody.geoms if g.type in (geom.mjGEOM_PLANE, geom.mjGEOM_HFIELD)]
-    rough = scenery.terrain_height > 0
-    if rough:
+    if not scenery.flat:
         for ground in own:
             spec.delete(ground)
         _add_terrain(spec, scenery)
-    if rough or not own:
+    if not (scenery.flat and own):
         _add_material(spec)
         # The feet's friction shall count, and MuJoCo takes the larger one of a pair.
         spec.worldbody.add_geom(
             name=GROUND,
             type=geom.mjGEOM_PLANE,
+            pos=[0, 0, -SUNK if scenery.terrain not in ("flat", "rough") else 0],
             size=[0, 0, 0.05],
             material=MATERIAL,
             condim=3,
@@ -73,34 +88,32 @@ def add_scenery(spec: Any, scenery: Scenery, *, follow: str = "", size: float = 
 
 
 def terrain_heights(scenery: Scenery) -> np.ndarray:
-    """Return the heights of the field `[cells, cells]` [m], 0 at its border.
-
-    Waves of many lengths are summed (the heights of a longer wave are larger), so that there are
-    slopes of metres and bumps of a foot's size.  The first axis is y, as in MuJoCo.
-    """
-    count = 2 * round(HALF_WIDTH / CELL) + 1
-    rng = np.random.Generator(np.random.PCG64(scenery.terrain_seed))
-    spectrum = np.fft.rfft2(rng.standard_normal((count, count)))
-    frequency = np.hypot(np.fft.fftfreq(count, CELL)[:, None], np.fft.rfftfreq(count, CELL)[None])
-    spectrum *= np.where((frequency > 0.15) & (frequency < 2.5), 1.0 / (frequency + 1e-9), 0.0)
-    field = np.fft.irfft2(spectrum, s=(count, count))
-    field = (field - field.min()) / np.ptp(field)
-    edge = np.minimum(np.arange(count), np.arange(count)[::-1]) * CELL
-    fade = np.clip(edge / 1.0, 0.0, 1.0)
-    heights: np.ndarray = field * np.minimum(fade[:, None], fade[None]) * scenery.terrain_height
-    return heights
+    """Return the heights of the field `[points, points]` [m], 0 at its border, y first."""
+    if scenery.terrain == "rough":
+        return terrain.rough(scenery.terrain_height, scenery.terrain_seed)
+    if scenery.terrain == "slope":
+        return terrain.slope(scenery.terrain_slope)
+    if scenery.terrain == "stairs":
+        return terrain.stairs(scenery.stair_height, scenery.stair_depth)
+    if scenery.terrain == "steps":
+        return terrain.steps(scenery.stair_height, scenery.stair_depth, scenery.terrain_seed)
+    raise ValueError(f"terrain is {scenery.terrain!r}; it is one of {', '.join(TERRAINS)}")
 
 
 def _add_terrain(spec: Any, scenery: Scenery) -> None:
     import mujoco
 
     heights = terrain_heights(scenery)
+    stepped = scenery.terrain in ("stairs", "steps")
+    half = terrain.STEP_HALF_WIDTH if stepped else terrain.HALF_WIDTH
+    # MuJoCo stretches what it is given to its full range, so the range must be the true one.
+    top = scenery.terrain_height if scenery.terrain == "rough" else float(heights.max())
     spec.add_hfield(
         name=TERRAIN,
         nrow=heights.shape[0],
         ncol=heights.shape[1],
-        size=[HALF_WIDTH, HALF_WIDTH, float(scenery.terrain_height), 0.1],
-        userdata=(heights / scenery.terrain_height).ravel().tolist(),
+        size=[half, half, float(top), 0.1],
+        userdata=(heights / top).ravel().tolist(),
     )
     _add_material(spec)
     spec.worldbody.add_geom(

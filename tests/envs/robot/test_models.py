@@ -10,7 +10,8 @@ import pytest
 from simrl_envs.robot import catalogue
 from simrl_envs.robot.catalogue import RobotEntry, find_entry, mjcf_path, robot_names
 from simrl_envs.robot.models import ModelConfig, build_robot
-from simrl_envs.robot.scenery import HALF_WIDTH, Scenery
+from simrl_envs.robot.scenery import Scenery
+from simrl_envs.robot.terrain import HALF_WIDTH
 
 PACKAGE = ("go2", "go1", "aliengo", "mini_cheetah", "b2", "a2", "spot", "hyqreal")
 needs_package = pytest.mark.skipif(

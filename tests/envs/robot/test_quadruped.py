@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from simrl.core.plugins import make_env, make_scripted
+from simrl_envs.robot.terms.ground import ground_height
 
 TASKS = ("quadruped-velocity", "quadruped-stand", "quadruped-recover")
 
@@ -153,6 +154,101 @@ def test_rough_ground_is_under_the_robots():
     assert float(still.std()) < 1e-6
 
 
+def _scan(env, obs):
+    """Return the ground's heights under the 11 x 7 points in the world's frame [m], and x, y."""
+    state, parts = env.snapshot(), env.spec.physics["state"]
+    base = state[:, parts["qpos"]][:, :3].numpy()
+    scan = env.spec.observations["critic"].split(obs["critic"])["height_scan"][:, 0]
+    return base, base[:, 2, None] - scan.reshape(len(base), -1).numpy()
+
+
+def _placed(terrain, x, **options):
+    """Put a robot above x [m] on the ground, looking along x."""
+    env = make_env("quadruped-velocity", 1, terrain=terrain, **options)
+    env.reset(0)
+    state, parts = env.snapshot(), env.spec.physics["state"]
+    home = torch.tensor(env.spec.physics["home"], dtype=torch.float64)
+    home[0], home[2] = x, home[2] + 1.0
+    state[:, parts["qpos"]], state[:, parts["qvel"]] = home, 0.0
+    return env, env.restore(state)
+
+
+def test_slope_rises_from_the_flat_middle():
+    # Flat to 1 m, up to 4 m: at x = 2.5, seen from 2.0 to 3.0 m in steps of 0.1, tan(0.3) a metre.
+    env, obs = _placed("slope", 2.5, terrain_slope=0.3)
+    _, ground = _scan(env, obs)
+    rows = ground.reshape(11, 7)
+    assert rows[:, 3] == pytest.approx([0.30934 * (1.0 + 0.1 * k) for k in range(11)], abs=1e-4)
+    level = _scan(*_placed("slope", 4.5, terrain_slope=0.3))[1]
+    assert level.reshape(11, 7)[5] == pytest.approx(0.30934 * 3.0, abs=1e-4)
+    start = make_env("quadruped-velocity", 4, terrain="slope")
+    place = _scan(start, start.reset(0))[0]
+    assert np.abs(place[:, :2]).max() == 0.0  # in the middle
+
+
+def test_stairs_have_their_height_and_depth():
+    # Stairs of 0.3 m: risers end at 1.05, 1.35, 1.65 m, ..., so 1.1 and 1.3 lie on the first one.
+    env, obs = _placed("stairs", 1.5, stair_height=0.04, stair_depth=0.3)
+    along = _scan(env, obs)[1].reshape(11, 7)[:, 3]  # x from 1.0 to 2.0
+    expected = [0, 0.04, 0.04, 0.04, 0.08, 0.08, 0.08, 0.12, 0.12, 0.12, 0.16]
+    assert along == pytest.approx(expected, abs=1e-5)
+    down = _scan(*_placed("stairs", 8.0, stair_height=0.04))[1].reshape(11, 7)[:, 3]
+    assert down[5:] == pytest.approx([0.0] * 6, abs=1e-6)
+    assert down[:5] == pytest.approx([0.08, 0.08, 0.04, 0.04, 0.04], abs=1e-5)
+
+
+def test_feet_rest_on_the_ground_that_terms_read():
+    for terrain, x in (("slope", 2.5), ("stairs", 2.5), ("steps", 2.5)):
+        env = make_env(
+            "quadruped-stand", 1, terrain=terrain, terrain_slope=0.15, control="position"
+        )
+        env.reset(0)
+        state, parts = env.snapshot(), env.spec.physics["state"]
+        home = torch.tensor(env.spec.physics["home"], dtype=torch.float64)
+        home[0], home[2] = x, home[2] + {"slope": 0.27, "stairs": 0.31, "steps": 0.05}[terrain]
+        state[:, parts["qpos"]], state[:, parts["qvel"]] = home, 0.0
+        env.restore(state)
+        for _ in range(50):
+            env.step(_hold(env))
+        model, data = env.mujoco_state(0)
+        feet = [data.geom(name) for name in env.spec.physics["feet"]]
+        x, y, z = np.array([foot.xpos for foot in feet]).T
+        under = ground_height(env.task.robot, x, y)
+        radius = model.geom("FL").size[0]
+        gap = z - under - radius
+        # On a slope a sphere touches beside its lowest point: r (1/cos 0.15 - 1) = 0.2 mm; the
+        # diagonals of cells and the compliance of contacts add a few; stairs have edges.
+        assert gap.min() > (-0.006 if terrain == "slope" else -0.03), (terrain, gap)
+        assert np.sort(gap)[2] < 0.01, (terrain, gap)
+
+
+def test_steps_are_tiles_of_one_seed():
+    env, obs = _placed("steps", 3.0, stair_height=0.06, stair_depth=0.5, terrain_seed=3)
+    heights = _scan(env, obs)[1]
+    assert heights.min() >= 0.0 and 0.02 < np.ptp(heights) <= 0.06
+    again = _scan(*_placed("steps", 3.0, stair_height=0.06, stair_depth=0.5, terrain_seed=3))[1]
+    other = _scan(*_placed("steps", 3.0, stair_height=0.06, stair_depth=0.5, terrain_seed=4))[1]
+    assert np.array_equal(heights, again) and not np.array_equal(heights, other)
+    # 1.1 x 0.7 m see at most 4 x 3 tiles of 0.5 m, and points between two on a riser.
+    assert len(set(heights[0].round(6).tolist())) < 40
+
+
+def test_sensors_stand_where_the_facts_say():
+    env = make_env("quadruped-stand", 2, control="torque", control_step=0.004)
+    env.reset(0)
+    for _ in range(50):
+        env.step(torch.tensor(env.spec.physics["rest_torque"]).expand(2, 1, 12).contiguous())
+    sensors, state = env.spec.physics["sensors"], env.snapshot()
+    fields = env.simulation.view.field("sensordata")
+    model = env.simulation.model
+    for name in ("imu_acc", "imu_gyro", "RR_force"):
+        index = model.sensor(name).id
+        there = fields[:, model.sensor_adr[index] : model.sensor_adr[index] + 3]
+        assert np.array_equal(state[:, sensors[name]].numpy(), there)
+    weight = sum(state[:, sensors[f"{foot}_force"]][:, 2] for foot in env.spec.physics["feet"])
+    assert (weight.abs() / (9.81 * env.spec.physics["mass"]) - 1.0).abs().max() < 0.2
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("control", ["position", "torque"])
 def test_pose_policy_holds_the_pose_in_both_controls(task, control):
@@ -199,7 +295,10 @@ def test_planners_model_agrees_roughly_with_the_simulator():
     ("options", "message"),
     [
         ({"robot": "arm"}, "is of kind 'arm', the task needs 'quadruped'"),
-        ({"terrain": "hilly"}, "terrain is 'hilly'; it is flat or rough"),
+        ({"terrain": "hilly"}, "terrain is 'hilly'; it is one of flat, rough, slope, stairs"),
+        ({"terrain_slope": 1.2}, "terrain_slope must be above 0 and below pi/3"),
+        ({"stair_height": 0.0}, "stair_height must be above 0"),
+        ({"stair_depth": 0.05}, "stair_depth must be from 0.1 to 3.0 m"),
         ({"control": "speed"}, "control is 'speed'"),
         ({"command_x": (1.0, -1.0)}, "command_x must be two numbers low <= high"),
         ({"still": 2.0}, "still must be between 0 and 1"),

@@ -86,6 +86,50 @@ def test_push_gives_its_impulse():
     assert (speed[0] - speed[1]).norm() > 1e-3
 
 
+def _speeds_after(steps, yaw=0.0, **options):
+    """Hover for some steps under pushes; return the speeds over the ground `[2, 2]`."""
+    env = make_env("quadrotor-hover", 2, push=(0.5, 0.5), **options)
+    env.reset(0)
+    state, parts = env.snapshot(), env.spec.physics["state"]
+    turned = [0, 0, 1.5, math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
+    state[:, parts["qpos"]] = torch.tensor(turned, dtype=torch.float64)
+    state[:, parts["qvel"]] = 0.0
+    env.restore(state)
+    for _ in range(steps):
+        obs = env.step(torch.full((2, 1, 4), 0.716 * 9.81 / 4)).obs
+    return obs["state"][:, parts["qvel"]][:, :2]
+
+
+def test_push_comes_when_and_where_it_is_told():
+    # From 0.3 s for 0.1 s, in steps of 0.02 s, to the left of a robot that looks along (cos 0.5,
+    # sin 0.5): 0.698 m/s along (-sin 0.5, cos 0.5) = (-0.479, 0.878).
+    left = {"push_angle": (math.pi / 2, math.pi / 2), "push_frame": "heading"}
+    fixed = {**left, "push_start": 0.3, "push_interval": 10.0}
+    assert _speeds_after(15, yaw=0.5, **fixed).abs().max() < 1e-12
+    half = _speeds_after(17, yaw=0.5, **fixed)
+    whole = _speeds_after(20, yaw=0.5, **fixed)
+    later = _speeds_after(60, yaw=0.5, **fixed)
+    expected = torch.tensor([[-0.3348, 0.6128]], dtype=torch.float64).expand(2, 2)
+    torch.testing.assert_close(half, 0.4 * expected, atol=2e-3, rtol=0)
+    torch.testing.assert_close(whole, expected, atol=2e-3, rtol=0)
+    torch.testing.assert_close(later, whole, atol=1e-9, rtol=0)
+    world = {"push_angle": (math.pi / 2, math.pi / 2), "push_start": 0.0}
+    along = _speeds_after(5, yaw=0.5, **world)
+    torch.testing.assert_close(along[:, 1], torch.full((2,), 0.5 / 0.716, dtype=torch.float64))
+
+
+def test_pushes_follow_each_other_after_the_first():
+    # 0.1 s long every 0.2 s from 0.1 s on: after 0.5 s two whole ones.
+    east = {"push_angle": (0.0, 0.0), "push_start": 0.1, "push_interval": 0.2}
+    twice = _speeds_after(25, **east)
+    assert twice[:, 0].tolist() == pytest.approx([2 * 0.5 / 0.716] * 2, rel=1e-6)
+
+
+def test_heading_needs_a_body_that_moves_freely():
+    with pytest.raises(ValueError, match="push_frame=heading needs a push body that moves freely"):
+        make_env("cartpole-swingup", 1, push=(0.1, 0.1), push_frame="heading")
+
+
 def test_friction_is_that_of_both_geoms_of_a_pair():
     env = make_env("gymnasium/Hopper-v5", 4, friction=(0.3, 0.6))
     env.reset(0)
@@ -140,6 +184,9 @@ def test_episodes_differ_and_rows_do_not_depend_on_their_number():
         ({"latency": (0.0, float("inf"))}, "latency must be two finite numbers"),
         ({"seconds": -1.0}, "seconds must be at least 0"),
         ({"push_seconds": 0.0}, "push_seconds must be above 0"),
+        ({"push_angle": (1.0, 0.0)}, "push_angle must satisfy low <= high"),
+        ({"push_frame": "body"}, "push_frame is 'body'; it is one of world, heading"),
+        ({"push_start": -1.0}, "push_start must be at least 0"),
     ],
 )
 def test_ranges_are_checked(options, message):

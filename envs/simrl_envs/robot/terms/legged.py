@@ -13,7 +13,6 @@ from simrl.core.spec import Column
 from simrl_envs.robot.models import RobotModel
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
-from simrl_envs.robot.scenery import HALF_WIDTH
 from simrl_envs.robot.streams import Draw
 from simrl_envs.robot.terms.general import euler, to_body
 from simrl_envs.robot.terms.ground import ground_height
@@ -27,12 +26,15 @@ from simrl_envs.robot.terms.registry import (
     termination,
     update,
 )
+from simrl_envs.robot.terrain import HALF_WIDTH
 
 Names = tuple[str, ...]
 TOUCH = 1.0
 """Contact force from which on something counts as touching [N]."""
 MOVING = 0.1
 """Commanded speed below which the robot shall stand [m/s, rad/s]."""
+SPREAD = 0.6 * HALF_WIDTH
+"""How far from the middle of uneven ground episodes start at most, along x and y [m]."""
 
 
 def read_sensors(view: View, *names: str) -> np.ndarray:
@@ -58,20 +60,22 @@ def standing(
     built: RobotModel,
     joint_noise: float = 0.1,
     speed_noise: float = 0.1,
+    spread: float = SPREAD,
     command_x: tuple[float, float] = (0.0, 0.0),
     command_y: tuple[float, float] = (0.0, 0.0),
     command_yaw: tuple[float, float] = (0.0, 0.0),
     still: float = 0.0,
 ) -> None:
-    """Stand near the nominal pose, anywhere on rough ground, facing anywhere, with a command.
+    """Stand near the nominal pose, facing anywhere, with a command.
 
-    Noise is uniform: `joint_noise` [rad], `speed_noise` [m/s, rad/s].
+    On uneven ground it is `spread` [m] along x and y from the middle at most.  Noise is uniform:
+    `joint_noise` [rad], `speed_noise` [m/s, rad/s].
     """
     count = len(built.qpos)
     view.qpos[:] = built.home
     view.qpos[:, built.qpos] += draw.between("joints", -joint_noise, joint_noise, count)
     view.qvel[:] = draw.between("speeds", -speed_noise, speed_noise, view.qvel.shape[1])
-    _place(view, draw, built)
+    _place(view, draw, built, spread)
     half = np.pi * draw.uniform("yaw", 1)[:, 0]
     view.qpos[:, 3], view.qpos[:, 4:6], view.qpos[:, 6] = np.cos(half), 0.0, np.sin(half)
     view.action[:] = built.model.actuator_ctrlrange.mean(axis=1)
@@ -79,14 +83,24 @@ def standing(
 
 
 @start("fallen")
-def fallen(view: View, draw: Draw, *, built: RobotModel, joint_noise: float = 0.8) -> None:
-    """Fall from a little above the ground, turned any way, the joints anywhere near the pose."""
+def fallen(
+    view: View,
+    draw: Draw,
+    *,
+    built: RobotModel,
+    joint_noise: float = 0.8,
+    spread: float = SPREAD,
+) -> None:
+    """Fall from a little above the ground, turned any way, the joints anywhere near the pose.
+
+    On uneven ground it is `spread` [m] along x and y from the middle at most.
+    """
     count = len(built.qpos)
     view.qpos[:] = built.home
     angles = built.pose + draw.between("joints", -joint_noise, joint_noise, count)
     ranges = built.joint_range
     view.qpos[:, built.qpos] = np.clip(angles, ranges[:, 0], ranges[:, 1])
-    _place(view, draw, built)
+    _place(view, draw, built, spread)
     view.qpos[:, 2] += built.height
     quaternion = draw.normal("turn", 4)
     view.qpos[:, 3:7] = quaternion / np.maximum(_length(quaternion), 1e-9)[:, None]
@@ -127,11 +141,11 @@ def _command(view: View, draw: Draw, ranges: tuple[tuple[float, float], ...], st
     view.command[:] = np.where(stand, 0.0, command)
 
 
-def _place(view: View, draw: Draw, built: RobotModel) -> None:
-    """Choose a place on rough ground and stand above the highest point under the robot."""
+def _place(view: View, draw: Draw, built: RobotModel, spread: float) -> None:
+    """Choose a place on uneven ground and stand above the highest point under the robot."""
     if not view.robot.model.nhfield:
         return
-    place = draw.between("place", -0.6 * HALF_WIDTH, 0.6 * HALF_WIDTH, 2)
+    place = draw.between("place", -spread, spread, 2)
     reach = np.linspace(-1.2, 1.2, 7) * built.height
     x = place[:, 0, None] + np.repeat(reach, 7)
     y = place[:, 1, None] + np.tile(reach, 7)
