@@ -30,7 +30,7 @@ def rotation(rpy: np.ndarray, out: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True)
 def euler_rates(rpy: np.ndarray, out: np.ndarray) -> None:
-    """Write E(rpy) `[3, 3]`: the rates of roll, pitch, yaw are E times the world angular velocity."""
+    """Write E `[3, 3]`, which turns world angular velocity into rates of roll, pitch, yaw."""
     cosine = np.cos(rpy[1])
     if abs(cosine) < LEAST_COSINE:
         cosine = LEAST_COSINE if cosine >= 0.0 else -LEAST_COSINE

@@ -1,0 +1,167 @@
+"""Find the torques that serve weighted tasks best within all limits: one QP a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from simrl_controllers.qp import STATUS_CODES
+from simrl_controllers.qp.backend import import_solver
+from simrl_controllers.wbc.build import (
+    BUILT,
+    Motors,
+    Program,
+    build_weighted,
+    empty_program,
+    residual,
+    write_result,
+)
+from simrl_controllers.wbc.config import FACETS, WbcConfig
+from simrl_controllers.wbc.inputs import WbcInputs, stack, what_is_wrong
+from simrl_controllers.wbc.relax import relax
+from simrl_controllers.wbc.result import WbcResult
+from simrl_controllers.wbc.task import Contacts, LinearLimit, RobotDynamics, Task
+
+Array = np.ndarray
+
+ACCURACY = {"primal_tol": 1e-9, "dual_tol": 1e-12}
+"""What daqp is asked for."""
+
+
+class WeightedWbc:
+    """Weigh all tasks in one quadratic program over accelerations and contact forces.
+
+    The equations of motion and standing contacts are equalities, so torques are eliminated;
+    torque, friction, normal-force and the caller's limits are inequalities.  Where limits
+    conflict, they give way by slacks (friction and normal forces do not), and the result says by
+    how much.  Rows do not influence each other, and nothing that matters is kept between calls.
+
+    Raises:
+        ValueError: indices or limits of the motors do not fit.
+    """
+
+    def __init__(
+        self,
+        config: WbcConfig,
+        num_dofs: int,
+        driven: Array,
+        torque_limit: Array,
+        num_contacts: int = 0,
+    ) -> None:
+        """Take the robot's sizes.
+
+        Args:
+            config: Weights and tolerances.
+            num_dofs: Number of accelerations nv, those of a floating base included.
+            driven: Which of them motors drive `[nu]`.
+            torque_limit: Greatest torques `[nu]`, or least and greatest `[nu, 2]`, perhaps
+                infinite [N m].
+            num_contacts: Number of points K that may stand.
+        """
+        self.config = config
+        self.motors = make_motors(num_dofs, driven, torque_limit)
+        self.num_contacts = num_contacts
+        self._num_dofs = num_dofs
+        self._planes = (FACETS[config.cone], config.cone == "cone")
+        self._daqp: Any = import_solver("daqp")
+        self._programs: dict[tuple[int, int], Program] = {}
+
+    def solve(
+        self,
+        dynamics: RobotDynamics,
+        tasks: Sequence[Task],
+        contacts: Contacts | None = None,
+        limits: Sequence[LinearLimit] = (),
+    ) -> WbcResult:
+        """Solve n rows; ValueError names what has the wrong shape or is not finite."""
+        return self.solve_arrays(stack(dynamics, tasks, contacts, limits, self.num_contacts))
+
+    def solve_arrays(self, inputs: WbcInputs) -> WbcResult:
+        """Solve n rows given as contiguous float64 arrays, whose shapes are not checked again."""
+        count = len(inputs.mass)
+        result = WbcResult.empty(count, self._num_dofs, self.num_contacts, len(self.motors.driven))
+        for row in range(count):
+            begin = time.perf_counter()
+            self._solve_row(row, inputs, result)
+            result.seconds[row] = time.perf_counter() - begin
+        return result
+
+    def program(self, row: int, inputs: WbcInputs) -> Program:
+        """Build the quadratic program of one row; ValueError names what is not finite."""
+        standing, lines = int(np.count_nonzero(inputs.active[row])), inputs.limit_low.shape[1]
+        program = self._programs.get((standing, lines))
+        if program is None:
+            program = empty_program(
+                self._num_dofs, standing, self.num_contacts, lines, self._planes[0], self.motors
+            )
+            self._programs[standing, lines] = program
+        config = self.config
+        outcome = build_weighted(
+            row, inputs, self.motors, *self._planes, config.acceleration_weight,
+            config.force_weight, program,
+        )  # fmt: skip
+        if outcome != BUILT:
+            raise ValueError(what_is_wrong(row, inputs))
+        return program
+
+    def _solve_row(self, row: int, inputs: WbcInputs, result: WbcResult) -> None:
+        program = self.program(row, inputs)
+        x, _, flag, info = self._daqp.solve(
+            program.cost, program.linear, program.rows, program.upper, program.lower,
+            program.sense, **ACCURACY,
+        )  # fmt: skip
+        gap = residual(program, x, info["lam"]) if flag > 0 else np.inf
+        if not gap <= self.config.tolerance:
+            relaxed, x, result.violation[row] = relax(
+                program, self._hard(program, inputs), self.config.slack_weight
+            )
+            gap, result.status[row] = relaxed.kkt_residual, relaxed.code
+        result.residual[row] = gap
+        if result.status[row] == STATUS_CODES["solved"]:
+            standing = (len(program.linear) - self._num_dofs) // 3
+            write_result(
+                row, inputs, self.motors, program.standing[:standing], x, result.acceleration,
+                result.force, result.torque,
+            )  # fmt: skip
+
+    def _hard(self, program: Program, inputs: WbcInputs) -> Array:
+        """Return which rows never give way `[m]`: motion, friction, normal forces."""
+        return hard_rows(
+            len(program.lower),
+            (len(program.linear) - self._num_dofs) // 3,
+            inputs.limit_low.shape[1],
+            self.motors,
+        )
+
+
+def hard_rows(num_rows: int, standing: int, num_limits: int, motors: Motors) -> Array:
+    """Return which rows of A never give way `[m]` bool: motion, friction and normal forces."""
+    hard = np.ones(num_rows, np.bool_)
+    first = len(motors.free)
+    hard[first : first + 3 * standing + len(motors.limited)] = False
+    hard[num_rows - num_limits :] = False
+    return hard
+
+
+def make_motors(num_dofs: int, driven: Array, torque_limit: Array) -> Motors:
+    """Check and hold which accelerations are driven; ValueError says what does not fit."""
+    driven = np.asarray(driven, np.int64)
+    if driven.ndim != 1 or len(np.unique(driven)) != len(driven):
+        raise ValueError(f"WBC: driven must be different indices [nu], got {driven}")
+    if len(driven) and not (driven.min() >= 0 and driven.max() < num_dofs):
+        raise ValueError(f"WBC: driven must be indices below num_dofs = {num_dofs}, got {driven}")
+    limit = np.asarray(torque_limit, np.float64)
+    if limit.shape == (len(driven),):
+        limit = np.stack([-limit, limit], axis=1)
+    if limit.shape != (len(driven), 2) or not (limit[:, 0] <= limit[:, 1]).all():
+        raise ValueError(
+            f"WBC: torque_limit must be {len(driven)} limits of at least 0, or pairs of least and "
+            f"greatest, got {torque_limit}"
+        )
+    low, high = np.ascontiguousarray(limit[:, 0]), np.ascontiguousarray(limit[:, 1])
+    limited = np.flatnonzero(np.isfinite(low) | np.isfinite(high))
+    free = np.setdiff1d(np.arange(num_dofs), driven)
+    return Motors(driven, free, limited, low, high)
