@@ -12,7 +12,7 @@ A package plugs in by declaring, in its `pyproject.toml`,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -57,6 +57,11 @@ class EnvPlugin:
     controls: Callable[[Any], Controls] | None = None
     """Let a person play with keyboard and mouse on the pictures of `VecEnv.render`:
     `controls(config)` makes the controls of one seat; None if nobody can."""
+    row_options: tuple[str, ...] = ()
+    """Options that may differ from row to row of one environment that `make_rows` builds."""
+    make_rows: Callable[[Sequence[Any]], VecEnv] | None = None
+    """Build one environment whose row i follows `configs[i]`: `make_rows(configs)`; they may differ
+    in `row_options` alone.  So scenarios of different options are stepped side by side."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,9 @@ class RobotConfig:
     """Mass added at the centre of mass of the task's payload body [kg]."""
     latency: Range = (0.0, 0.0)
     """Delay between an action and its effect [s], rounded to whole physics steps."""
+    compute_delay: float = 0.0
+    """Longest further delay that `RobotEnv.delay_actions` may be asked for [s], so that the time
+    that a controller takes to decide can be made to count."""
     observation_noise: float = 0.0
     """Factor on the noise that the task file names for each observation; 1 is as written there."""
     push: Range = (0.0, 0.0)
@@ -72,7 +75,7 @@ class RobotConfig:
             raise ValueError(f"push_frame is {self.push_frame!r}; it is one of {valid}")
         if self.push_start is not None and not 0.0 <= self.push_start < math.inf:
             raise ValueError(f"push_start must be at least 0, got {self.push_start}")
-        for name in ("seconds", "threads", "observation_noise"):
+        for name in ("seconds", "threads", "observation_noise", "compute_delay"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be at least 0, got {value}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import mujoco
@@ -37,7 +37,14 @@ class RobotEnv:
     "diverged"), is reported by a logging warning and starts anew; the others go on.
     """
 
-    def __init__(self, task: Task, config: RobotConfig, num_envs: int) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: RobotConfig,
+        num_envs: int,
+        row_configs: Sequence[RobotConfig] | None = None,
+    ) -> None:
+        """Build N rows that follow `config`, or row i the ranges of `row_configs[i]`."""
         if num_envs < 1:
             raise ValueError(f"{task.name}: num_envs must be at least 1, got {num_envs}")
         self.task, self.config = task, config
@@ -46,7 +53,9 @@ class RobotEnv:
         self._layout = layout_for(task, config)
         threads = thread_count(config, num_envs)
         self.simulation = Simulation(task, self._layout, num_envs, threads)
-        self._random = Randomiser(task, config, self.simulation)
+        self._random = Randomiser(
+            task, row_configs or [config], self.simulation, config.compute_delay
+        )
         self.spec = _make_spec(task, config, self._layout)
         self._all = np.arange(num_envs)
         self._started = False
@@ -89,7 +98,7 @@ class RobotEnv:
         simulation = self.simulation
         joint = self._checked(action)
         self._random.push()
-        bad = simulation.step(joint, self._random.delays)
+        bad = simulation.step(joint, self._random.delays())
         terminated = simulation.settle(bad)
         if len(bad):
             logger.warning(
@@ -171,6 +180,25 @@ class RobotEnv:
     def precise(self) -> Mapping[str, np.ndarray]:
         """Observation groups `[N, D]` and "reward" `[N]` as float64, before rounding to float32."""
         return {**self._wide, "reward": self.simulation.reward}
+
+    @property
+    def measures(self) -> Mapping[str, np.ndarray]:
+        """What each metric of the task measured in the last step `[N]`, before any reset."""
+        measured = self.simulation.measured
+        return {use.name: measured[:, i] for i, (use, _) in enumerate(self.task.metrics)}
+
+    def delay_actions(self, seconds: np.ndarray) -> None:
+        """Let the actions of the next step act so much later `[N]` [s], beyond their latency.
+
+        It is how the time that a controller computes is made to count; rounded to whole physics
+        steps.  ValueError beyond the option `compute_delay`.
+        """
+        if not (np.all(seconds >= 0.0) and np.all(seconds <= self.config.compute_delay + 1e-9)):
+            raise ValueError(
+                f"{self.spec.id}: actions are delayed by 0 to compute_delay = "
+                f"{self.config.compute_delay} s, got up to {np.max(seconds)} s"
+            )
+        self._random.delay(seconds)
 
     def _make_buffers(self) -> None:
         n, task = self.num_envs, self.task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from simrl.core.env import VecEnv
 from simrl.core.plugins import EnvPlugin
 from simrl.core.replay import Replay
 from simrl_envs.robot.config import RobotConfig
+from simrl_envs.robot.row_ranges import ROW_OPTIONS, joint_config
 
 if TYPE_CHECKING:
     from simrl_envs.robot.task import Task
@@ -64,6 +65,13 @@ def robot_plugin(summary: str, config: type, task: Callable[[Any], Task]) -> Env
 
         return RobotEnv(built, options, num_envs)
 
+    def make_rows(options: Sequence[Any]) -> VecEnv:
+        shared = joint_config(options)
+        built = compiled(shared)
+        from simrl_envs.robot.env import RobotEnv
+
+        return RobotEnv(built, shared, len(options), options)
+
     def dynamics(options: Any) -> Dynamics:
         built = compiled(options)
         from simrl_envs.robot.dynamics import RobotDynamics
@@ -87,7 +95,15 @@ def robot_plugin(summary: str, config: type, task: Callable[[Any], Task]) -> Env
             if count % every == 0:
                 yield env.render(0)
 
-    return EnvPlugin(summary, config, make, dynamics, frames=frames)
+    return EnvPlugin(
+        summary,
+        config,
+        make,
+        dynamics,
+        frames=frames,
+        row_options=ROW_OPTIONS,
+        make_rows=make_rows,
+    )
 
 
 @lru_cache(maxsize=16)

@@ -87,7 +87,8 @@ class Simulation:
     def step(self, action: np.ndarray, delays: np.ndarray | None = None) -> np.ndarray:
         """Apply actions `[M, nu]`; return the rows that diverged, put back to before the step.
 
-        delays: physics steps `[M]` by which each row's actuators lag, if any does.
+        delays: physics steps by which each row's actuators lag, if any does: `[M]`, or `[M, K]`
+            for each of the K actions that a row keeps, the newest last.
         """
         np.copyto(self._before[0], self.sim)
         np.copyto(self._before[1], self.extra)
@@ -204,14 +205,26 @@ class Simulation:
             return error.ids
         return np.zeros(0, np.int64)
 
+    @property
+    def num_kept(self) -> int:
+        """Count the actions sent before the latest one that a row keeps."""
+        return self._sent.shape[1] // self._action.shape[1]
+
     def _delayed(self, delays: np.ndarray) -> np.ndarray:
-        """Return the control of each physics step `[M, substeps, nu]` under each row's delay."""
+        """Return the control of each physics step `[M, substeps, nu]` under each row's delay.
+
+        It is the newest action that has arrived, or the oldest one kept if none has.
+        """
         nu = self._action.shape[1]
         past = np.concatenate([self._sent, self._action], axis=1).reshape(self.num_rows, -1, nu)
-        newest = past.shape[1] - 1
-        ticks = np.arange(self.substeps)[None, :] - delays[:, None]
-        age = np.minimum(-(ticks // self.substeps), newest)
-        return past[np.arange(self.num_rows)[:, None], newest - np.maximum(age, 0)]
+        if delays.ndim == 1:
+            delays = delays[:, None]
+        sent_before = self.substeps * np.arange(past.shape[1])[::-1]
+        ticks = np.arange(self.substeps)[None, :, None] + sent_before
+        newest_first = (ticks >= delays[:, None, :])[:, :, ::-1]
+        newest_first[:, :, -1] = True
+        index = past.shape[1] - 1 - newest_first.argmax(axis=2)
+        return past[np.arange(self.num_rows)[:, None], index]
 
     def _diverged(self, failed: np.ndarray) -> np.ndarray:
         """Return the rows that failed, were warned about, or move impossibly fast."""

@@ -217,7 +217,8 @@ def row_layout(
 
 def layout_for(task: Task, config: RobotConfig) -> RowLayout:
     """Lay out a row of a task under a config: delayed actuators need the actions already sent."""
-    slots = math.ceil(config.latency[1] / task.file.step_seconds - 1e-9)
+    longest = config.latency[1] + config.compute_delay
+    slots = math.ceil(longest / task.file.step_seconds - 1e-9)
     return row_layout(task.file, task.robot, task.needs, slots) if slots else task.layout
 
 
