@@ -276,9 +276,7 @@ def _composite(model: Any, data: Any, axes: Array) -> tuple[Array, Array]:
     return axes.T @ com, axes.T @ total @ axes
 
 
-def _reach(
-    model: Any, data: Any, joints: tuple[str, ...], legs: Array, geoms: list[int]
-) -> Array:
+def _reach(model: Any, data: Any, joints: tuple[str, ...], legs: Array, geoms: list[int]) -> Array:
     """Return thigh plus shank of each leg: from the second joint on."""
     result = []
     for leg, geom in zip(legs, geoms, strict=True):
