@@ -295,13 +295,14 @@ def _zeros(values: Array) -> float:
 
 
 @njit(cache=True, nogil=True)
-def residual(program: Program, x: Array, duals: Array) -> float:
+def residual(
+    cost: Array, linear: Array, rows: Array, lower: Array, upper: Array, x: Array, duals: Array
+) -> float:
     """Return the largest violation of the optimality conditions, scaled as in `kkt_residual`.
 
     `duals` `[m]` are positive where the upper limit holds x back.  Infinite if any number is not
     finite.
     """
-    cost, linear, rows = program.cost, program.linear, program.rows
     n, m = len(x), len(duals)
     pull = np.zeros(n)
     for line in range(m):
@@ -323,7 +324,7 @@ def residual(program: Program, x: Array, duals: Array) -> float:
         value = 0.0
         for i in range(n):
             value += rows[line, i] * x[i]
-        low, high, dual = program.lower[line], program.upper[line], duals[line]
+        low, high, dual = lower[line], upper[line], duals[line]
         if np.isfinite(high):
             worst = max(worst, (value - high) / max(1.0, abs(high)))
         if np.isfinite(low):

@@ -64,13 +64,14 @@ def stack(
         raise ValueError(f"WBC: mass must have shape [n, nv, nv], got {list(mass.shape)}")
     n, nv = mass.shape[:2]
     bias = _shaped("bias", dynamics.bias, (n, nv))
-    return WbcInputs(
+    parts = (
         mass,
         bias,
         *_stack_tasks(tasks, n, nv),
         *_stack_contacts(contacts, n, nv, num_contacts),
         *_stack_limits(limits, n, nv),
     )
+    return WbcInputs._make(parts)
 
 
 def _stack_tasks(tasks: Sequence[Task], n: int, nv: int) -> tuple[Array, Array, Array]:

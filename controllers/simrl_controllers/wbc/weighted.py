@@ -113,7 +113,7 @@ class WeightedWbc:
             program.cost, program.linear, program.rows, program.upper, program.lower,
             program.sense, **ACCURACY,
         )  # fmt: skip
-        gap = residual(program, x, info["lam"]) if flag > 0 else np.inf
+        gap = residual(*program[:5], x, info["lam"]) if flag > 0 else np.inf
         if not gap <= self.config.tolerance:
             relaxed, x, result.violation[row] = relax(
                 program, self._hard(program, inputs), self.config.slack_weight
