@@ -20,6 +20,8 @@ Array = np.ndarray
 
 BUILT, NOT_FINITE = 0, 1
 """What `build_limits` returns."""
+EQUALITY = 5
+"""daqp's mark of an equality."""
 
 
 class Motors(NamedTuple):
@@ -69,7 +71,7 @@ def empty_program(
     n = num_dofs + 3 * standing
     m = equal + len(motors.limited) + (num_facets + 1) * standing + num_limits
     sense = np.zeros(m, np.int32)
-    sense[:equal] = 5  # daqp's mark of an equality
+    sense[:equal] = EQUALITY
     return Program(
         np.zeros((n, n)),
         np.zeros(n),
@@ -160,6 +162,7 @@ def build_limits(
         for i in range(inputs.limit_jacobian.shape[2]):
             rows[at, i] = inputs.limit_jacobian[row, line, i]
         lower[at], upper[at] = inputs.limit_low[row, line], inputs.limit_high[row, line]
+        program.sense[at] = EQUALITY if lower[at] == upper[at] else 0
         at += 1
     return BUILT
 

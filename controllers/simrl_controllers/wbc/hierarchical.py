@@ -22,12 +22,12 @@ from simrl_controllers.wbc.build import (
     write_result,
 )
 from simrl_controllers.wbc.config import FACETS, WbcConfig
-from simrl_controllers.wbc.inputs import WbcInputs, stack, what_is_wrong
+from simrl_controllers.wbc.inputs import WbcInputs, prices, stack, what_is_wrong
 from simrl_controllers.wbc.level import begin, level_program, rest_program
-from simrl_controllers.wbc.relax import SETTINGS, relax
+from simrl_controllers.wbc.relax import SETTINGS, relax, slack_weights
 from simrl_controllers.wbc.result import WbcResult
 from simrl_controllers.wbc.task import Contacts, LinearLimit, RobotDynamics, Task
-from simrl_controllers.wbc.weighted import ACCURACY, hard_rows, make_motors
+from simrl_controllers.wbc.weighted import ACCURACY, make_motors
 
 Array = np.ndarray
 
@@ -73,17 +73,24 @@ class HierarchicalWbc:
         """Solve n rows; ValueError names what has the wrong shape or is not finite."""
         inputs = stack(dynamics, tasks, contacts, limits, self.num_contacts)
         lines = [np.full(np.shape(task.target)[1], task.level) for task in tasks]
-        return self.solve_arrays(inputs, np.concatenate([np.zeros(0, np.int64), *lines]))
+        line_level = np.concatenate([np.zeros(0, np.int64), *lines])
+        return self.solve_arrays(inputs, line_level, prices(limits))
 
-    def solve_arrays(self, inputs: WbcInputs, line_level: Array) -> WbcResult:
-        """Solve n rows given as arrays, `line_level` `[k]` being the level of each task line."""
+    def solve_arrays(
+        self, inputs: WbcInputs, line_level: Array, limit_price: Array | None = None
+    ) -> WbcResult:
+        """Solve n rows given as arrays, `line_level` `[k]` being the level of each task line.
+
+        `limit_price` `[r]` says what exceeding each limit costs (see `LinearLimit.price`), else 1.
+        """
+        price = np.ones(inputs.limit_low.shape[1]) if limit_price is None else limit_price
         line_level = np.ascontiguousarray(line_level, np.int64)
         levels = np.unique(np.append(line_level, self.force_level)).tolist()
         count = len(inputs.mass)
         result = WbcResult.empty(count, self._num_dofs, self.num_contacts, len(self.motors.driven))
         for row in range(count):
             start = time.perf_counter()
-            _Row(self, row, inputs, result).solve(line_level, levels)
+            _Row(self, row, inputs, price, result).solve(line_level, levels)
             result.seconds[row] = time.perf_counter() - start
         return result
 
@@ -92,9 +99,15 @@ class _Row:
     """Descend the levels of one row."""
 
     def __init__(
-        self, owner: HierarchicalWbc, row: int, inputs: WbcInputs, result: WbcResult
+        self,
+        owner: HierarchicalWbc,
+        row: int,
+        inputs: WbcInputs,
+        price: Array,
+        result: WbcResult,
     ) -> None:
         self.owner, self.row, self.inputs, self.result = owner, row, inputs, result
+        self.price = price
         standing = int(np.count_nonzero(inputs.active[row]))
         lines = inputs.limit_low.shape[1]
         key = (standing, lines)
@@ -180,17 +193,17 @@ class _Row:
         program, size = self.program, len(x)
         equal = slice(len(self.owner.motors.free), self.num_equal)
         program.lower[equal] = program.upper[equal] = program.rows[equal] @ x
-        hard = hard_rows(
-            len(program.lower), self.standing, self.inputs.limit_low.shape[1], self.owner.motors
+        weights = slack_weights(
+            program, self.owner.motors, self.standing, self.price, self.owner.config.slack_weight
         )
-        hard[equal] = True
+        weights[equal] = np.inf
         easy = program._replace(cost=1e-6 * np.eye(size), linear=-1e-6 * x)
-        result, point, slack = relax(easy, hard, self.owner.config.slack_weight)
+        result, point, slack = relax(easy, weights)
         if not result.success:
             return x
         self.result.violation[self.row] = slack
         value = program.rows @ point
-        soft = ~hard
+        soft = np.isfinite(weights)
         program.lower[soft] = np.minimum(program.lower[soft], value[soft])
         program.upper[soft] = np.maximum(program.upper[soft], value[soft])
         return point

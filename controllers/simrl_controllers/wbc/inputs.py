@@ -132,6 +132,17 @@ def _stack_limits(limits: Sequence[LinearLimit], n: int, nv: int) -> tuple[Array
     )
 
 
+def prices(limits: Sequence[LinearLimit]) -> Array:
+    """Return what each line of the limits costs to exceed `[r]`; ValueError if not positive."""
+    for limit in limits:
+        if not limit.price > 0.0:
+            raise ValueError(
+                f"WBC: limit {limit.name!r}: price must be positive, got {limit.price}"
+            )
+    lines = [np.full(np.shape(limit.low)[1], float(limit.price)) for limit in limits]
+    return np.concatenate([np.zeros(0), *lines])
+
+
 def _or_zero(name: str, value: Array | None, shape: tuple[int, ...]) -> Array:
     return np.zeros(shape) if value is None else _shaped(name, value, shape)
 

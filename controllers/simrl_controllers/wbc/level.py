@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from simrl_controllers.wbc.build import BUILT, Motors, Program, build_limits
+from simrl_controllers.wbc.build import BUILT, EQUALITY, Motors, Program, build_limits
 from simrl_controllers.wbc.inputs import WbcInputs
 from simrl_controllers.wbc.nullspace import (
     decompose,
@@ -30,7 +30,7 @@ def begin(
     tolerance: float,
     program: Program,
 ) -> tuple[int, Array, Array]:
-    """Meet the equations of motion, then the standing contacts as far as they leave freedom.
+    """Meet the equations of motion, then the standing contacts, then the caller's equalities.
 
     Returns:
         BUILT or NOT_FINITE, a point x `[n]`, and the directions that are left `[n, d]`.
@@ -42,14 +42,24 @@ def begin(
         return outcome, x, basis
     num_free = len(motors.free)
     num_equal = num_free + 3 * ((n - inputs.mass.shape[1]) // 3)
-    for first, last in ((0, num_free), (num_free, num_equal)):
-        lines = program.rows[first:last]
-        error = program.lower[first:last] - _times(lines, x)
-        rank, turned, cost, linear = _split(lines, error, basis, tolerance)
+    num_limits = inputs.limit_low.shape[1]
+    wanted = np.flatnonzero(program.sense[len(program.sense) - num_limits :] == EQUALITY)
+    wanted += len(program.sense) - num_limits
+    for stage in range(3):
+        if stage == 0:
+            lines, target = program.rows[:num_free], program.lower[:num_free]
+        elif stage == 1:
+            lines = program.rows[num_free:num_equal]
+            target = program.lower[num_free:num_equal]
+        else:
+            lines, target = program.rows[wanted], program.lower[wanted]
+        rank, turned, cost, linear = _split(lines, target - _times(lines, x), basis, tolerance)
         if rank:
             step = solve_definite(cost[:rank, :rank].copy(), linear[:rank])
             x += _times(turned[:, :rank], step)
         basis = turned[:, rank:].copy()
+    for line in wanted:  # met, and left alone by every level
+        program.lower[line], program.upper[line] = -np.inf, np.inf
     return BUILT, x, basis
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from simrl_controllers.qp import QPResult, QPSettings, solve_qp
-from simrl_controllers.wbc.build import Program
+from simrl_controllers.wbc.build import Motors, Program
 
 Array = np.ndarray
 
 SETTINGS = QPSettings(reuse=False, check=False)
 
 
-def relax(program: Program, hard: Array, weight: float) -> tuple[QPResult, Array, float]:
-    """Solve with a slack s on each row that is not `hard` `[m]` bool: lower <= A x + s <= upper.
+def relax(program: Program, weight: Array) -> tuple[QPResult, Array, float]:
+    """Solve with a slack s on each row of finite `weight` `[m]`: lower <= A x + s <= upper.
 
     Each slack costs 1/2 weight s^2.  Whatever is asked of accelerations can be met by slacks, so
     that a solution exists.
@@ -21,11 +21,11 @@ def relax(program: Program, hard: Array, weight: float) -> tuple[QPResult, Array
     Returns:
         The result over x and the slacks, x `[n]`, and the largest slack.
     """
-    n, soft = len(program.linear), np.flatnonzero(~hard)
+    n, soft = len(program.linear), np.flatnonzero(np.isfinite(weight))
     extra = len(soft)
     cost = np.zeros((n + extra, n + extra))
     cost[:n, :n] = program.cost
-    cost[n:, n:] = weight * np.eye(extra)
+    cost[n:, n:] = np.diag(weight[soft])
     rows = np.zeros((len(program.lower), n + extra))
     rows[:, :n] = program.rows
     rows[soft, n + np.arange(extra)] = 1.0
@@ -35,3 +35,19 @@ def relax(program: Program, hard: Array, weight: float) -> tuple[QPResult, Array
     )
     slack = float(np.abs(result.x[n:]).max(initial=0.0))
     return result, result.x[:n], slack
+
+
+def slack_weights(
+    program: Program, motors: Motors, num_contacts: int, prices: Array, weight: float
+) -> Array:
+    """Return the weight of each row's slack `[m]`, infinite where it never gives way.
+
+    Those are the equations of motion, friction, normal forces and the caller's equalities.
+    """
+    weights = np.full(len(program.lower), np.inf)
+    first = len(motors.free)
+    weights[first : first + 3 * num_contacts + len(motors.limited)] = weight
+    if len(prices):
+        equal = program.lower[-len(prices) :] == program.upper[-len(prices) :]
+        weights[-len(prices) :] = np.where(equal, np.inf, weight * prices)
+    return weights

@@ -67,7 +67,7 @@ class Contacts:
 
 @dataclass(frozen=True)
 class LinearLimit:
-    """Demand low <= J qacc <= high of every row."""
+    """Demand low <= J qacc <= high of every row; where they are equal, an equality."""
 
     name: str
     """What messages call it."""
@@ -77,3 +77,6 @@ class LinearLimit:
     """Least values `[n, r]`, perhaps infinite."""
     high: Array
     """Greatest values `[n, r]`, perhaps infinite."""
+    price: float = 1.0
+    """What giving way costs where limits conflict, as a multiple of the configured weight of slack;
+    infinite for a limit that never does.  Equalities never do."""

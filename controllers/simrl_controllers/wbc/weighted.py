@@ -20,8 +20,8 @@ from simrl_controllers.wbc.build import (
     write_result,
 )
 from simrl_controllers.wbc.config import FACETS, WbcConfig
-from simrl_controllers.wbc.inputs import WbcInputs, stack, what_is_wrong
-from simrl_controllers.wbc.relax import relax
+from simrl_controllers.wbc.inputs import WbcInputs, prices, stack, what_is_wrong
+from simrl_controllers.wbc.relax import relax, slack_weights
 from simrl_controllers.wbc.result import WbcResult
 from simrl_controllers.wbc.task import Contacts, LinearLimit, RobotDynamics, Task
 
@@ -77,15 +77,20 @@ class WeightedWbc:
         limits: Sequence[LinearLimit] = (),
     ) -> WbcResult:
         """Solve n rows; ValueError names what has the wrong shape or is not finite."""
-        return self.solve_arrays(stack(dynamics, tasks, contacts, limits, self.num_contacts))
+        inputs = stack(dynamics, tasks, contacts, limits, self.num_contacts)
+        return self.solve_arrays(inputs, prices(limits))
 
-    def solve_arrays(self, inputs: WbcInputs) -> WbcResult:
-        """Solve n rows given as contiguous float64 arrays, whose shapes are not checked again."""
+    def solve_arrays(self, inputs: WbcInputs, limit_price: Array | None = None) -> WbcResult:
+        """Solve n rows given as contiguous float64 arrays, whose shapes are not checked again.
+
+        `limit_price` `[r]` says what exceeding each limit costs (see `LinearLimit.price`), else 1.
+        """
+        price = np.ones(inputs.limit_low.shape[1]) if limit_price is None else limit_price
         count = len(inputs.mass)
         result = WbcResult.empty(count, self._num_dofs, self.num_contacts, len(self.motors.driven))
         for row in range(count):
             begin = time.perf_counter()
-            self._solve_row(row, inputs, result)
+            self._solve_row(row, inputs, price, result)
             result.seconds[row] = time.perf_counter() - begin
         return result
 
@@ -107,43 +112,24 @@ class WeightedWbc:
             raise ValueError(what_is_wrong(row, inputs))
         return program
 
-    def _solve_row(self, row: int, inputs: WbcInputs, result: WbcResult) -> None:
+    def _solve_row(self, row: int, inputs: WbcInputs, price: Array, result: WbcResult) -> None:
         program = self.program(row, inputs)
         x, _, flag, info = self._daqp.solve(
             program.cost, program.linear, program.rows, program.upper, program.lower,
             program.sense, **ACCURACY,
         )  # fmt: skip
         gap = residual(*program[:5], x, info["lam"]) if flag > 0 else np.inf
+        standing = (len(program.linear) - self._num_dofs) // 3
         if not gap <= self.config.tolerance:
-            relaxed, x, result.violation[row] = relax(
-                program, self._hard(program, inputs), self.config.slack_weight
-            )
+            weights = slack_weights(program, self.motors, standing, price, self.config.slack_weight)
+            relaxed, x, result.violation[row] = relax(program, weights)
             gap, result.status[row] = relaxed.kkt_residual, relaxed.code
         result.residual[row] = gap
         if result.status[row] == STATUS_CODES["solved"]:
-            standing = (len(program.linear) - self._num_dofs) // 3
             write_result(
                 row, inputs, self.motors, program.standing[:standing], x, result.acceleration,
                 result.force, result.torque,
             )  # fmt: skip
-
-    def _hard(self, program: Program, inputs: WbcInputs) -> Array:
-        """Return which rows never give way `[m]`: motion, friction, normal forces."""
-        return hard_rows(
-            len(program.lower),
-            (len(program.linear) - self._num_dofs) // 3,
-            inputs.limit_low.shape[1],
-            self.motors,
-        )
-
-
-def hard_rows(num_rows: int, standing: int, num_limits: int, motors: Motors) -> Array:
-    """Return which rows of A never give way `[m]` bool: motion, friction and normal forces."""
-    hard = np.ones(num_rows, np.bool_)
-    first = len(motors.free)
-    hard[first : first + 3 * standing + len(motors.limited)] = False
-    hard[num_rows - num_limits :] = False
-    return hard
 
 
 def make_motors(num_dofs: int, driven: Array, torque_limit: Array) -> Motors:
