@@ -55,6 +55,8 @@ class Model:
     """Make targets `[H, num_targets]` from the environment's reference `[H, n]`."""
     ways: Ways | None = None
     """Drive other ways around the discs, for models in which obstacles leave a choice."""
+    embed: Callable[[np.ndarray], np.ndarray] | None = None
+    """Make the environment's actions `[B, size]` float32 of inputs `[B, nu]`; None if they are."""
     num_obstacles: int = 0
     """Number of discs, each x, y and radius at the time of the stage."""
     terminal_scale: float = 1.0

@@ -126,6 +126,8 @@ class NmpcPolicy:
             failures[row] = self._count(int(failures[row]), status)
             action[row] = plan.u[0]
         np.clip(action, self._low, self._high, out=action)
+        if self.model.embed is not None:
+            action = self.model.embed(action)
         memory_out: dict[str, Tensor] = {
             "plan_x": torch.from_numpy(plans_x),
             "plan_u": torch.from_numpy(plans_u),

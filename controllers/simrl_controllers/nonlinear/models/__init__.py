@@ -15,9 +15,11 @@ from simrl_controllers.nonlinear.model import Model
 from simrl_controllers.nonlinear.models.car import build_car
 from simrl_controllers.nonlinear.models.cartpole import build_cartpole
 from simrl_controllers.nonlinear.models.double_integrator import build_double_integrator
+from simrl_controllers.nonlinear.models.mobile_base import build_mobile_base
 from simrl_controllers.nonlinear.models.quadrotor import build_quadrotor
 
 BUILDERS: Mapping[str, Callable[[EnvSpec, Mapping[str, float]], Model]] = {
+    "amr": build_mobile_base,
     "car": build_car,
     "cartpole": build_cartpole,
     "double-integrator": build_double_integrator,

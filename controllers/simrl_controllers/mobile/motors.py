@@ -1,0 +1,75 @@
+"""Turn accelerations of base and arm into the actions of a mobile manipulator."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simrl_controllers.mobile.robot import MobileRobot
+
+Array = np.ndarray
+
+
+class Motors:
+    """Command drives, arm and gripper so that the mean force over a step is the one wanted.
+
+    Drives are velocity servos, F = gain (command - speed); the arm's are springs and dampers about
+    a position, or torques.  An action is held for a whole step while the robot moves on, so
+    commands are those for the middle of the step.
+    """
+
+    def __init__(self, robot: MobileRobot) -> None:
+        self._robot = robot
+        facts = robot.facts
+        self._drive_gain, self._damping = facts.damping[:3], facts.damping[3:]
+        self._low, self._high = facts.action_low, facts.action_high
+
+    def action(
+        self,
+        base: Array,
+        speed: Array,
+        arm: Array,
+        acceleration: Array,
+        force: Array,
+        inertial: Array,
+        measured: tuple[Array, Array],
+        opening: Array,
+    ) -> Array:
+        """Return actions `[n, size]` float32 within their bounds.
+
+        Args:
+            base: Pose of the base `[n, 3]`.
+            speed: Speeds of base and reference of the arm `[n, k]`.
+            arm: Reference of the arm `[n, a]` [rad].
+            acceleration: Of base and arm `[n, k]`.
+            force: Forces and torques with gravity `[n, k]`.
+            inertial: Forces and torques without bias `[n, k]`.
+            measured: Angles and speeds of the arm itself, each `[n, a]`.
+            opening: Wanted opening of the gripper `[n]` [m].
+        """
+        facts, half = self._robot.facts, 0.5 * self._robot.facts.step
+        middle = speed + half * acceleration
+        drives = self._drives(base[:, 2] + half * speed[:, 2], middle[:, :3], force[:, :3])
+        place = arm + half * speed[:, 3:]
+        if facts.torque_control:
+            motors = force[:, 3:] + facts.stiffness * (arm - measured[0])
+            motors += self._damping * (speed[:, 3:] - measured[1])
+        else:
+            # The servos make up for gravity themselves, and their dampers are fed forward.
+            motors = place + (inertial[:, 3:] + self._damping * middle[:, 3:]) / facts.stiffness
+        whole = np.concatenate([drives, motors, opening[:, None]], axis=1)
+        return np.clip(whole, self._low, self._high).astype(np.float32)
+
+    def _drives(self, yaw: Array, speed: Array, force: Array) -> Array:
+        """Return commands of the drives for speeds and forces in the world."""
+        facts, cos, sin = self._robot.facts, np.cos(yaw), np.sin(yaw)
+        ahead = cos * speed[:, 0] + sin * speed[:, 1]
+        aside = -sin * speed[:, 0] + cos * speed[:, 1]
+        push = cos * force[:, 0] + sin * force[:, 1]
+        shove = -sin * force[:, 0] + cos * force[:, 1]
+        gain = self._drive_gain
+        ahead, aside = ahead + push / gain[0], aside + shove / gain[1]
+        turn = speed[:, 2] + force[:, 2] / gain[2]
+        if facts.holonomic:
+            return np.stack([ahead, aside, turn], axis=1)
+        half = 0.5 * facts.track
+        return np.stack([ahead - half * turn, ahead + half * turn], axis=1)
