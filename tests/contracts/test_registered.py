@@ -28,7 +28,7 @@ SHORT |= {name: {"seconds": 0.4} for name in env_names() if name.startswith("gym
 SHORT |= {
     name: {"seconds": 1.0}
     for name in env_names()
-    if name.startswith(("arm-", "cartpole-", "quadr"))
+    if name.startswith(("amr-", "arm-", "cartpole-", "quadr"))
 }
 STEPS = 110
 

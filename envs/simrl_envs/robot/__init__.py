@@ -8,12 +8,13 @@ How to add a task
    `Robot(model, mjcf)` and handed to `load_task(..., robot=...)`.
 2. Terms: vectorised functions over M rows, registered by name with one decorator each from
    `terms.registry`: `observation`, `reward`, `termination`, `measure`, `start`, `update`,
-   `reference` and `facts` (their signatures stand there).  They read a `rows.View`: `qpos`, `qvel`,
-   `time`, `command`, `action`, `last_action`, `last_qpos`, `memory[name]`, and derived fields of
-   MjData as `view.field("site_xpos")` if the decorator says `needs=("site_xpos",)`.  Indices come
-   from names: `view.robot.qpos_of("hip", "knee")`, `view.robot.find("site", "foot")`.
-   `terms.general` has terms for any robot.  Keyword-only arguments come from the task file.  Rows
-   must not depend on one another: no `@`, no reductions over rows.
+   `reference`, `shape` and `facts` (their signatures stand there).  They read a `rows.View`:
+   `qpos`, `qvel`, `time`, `command`, `action`, `last_action`, `last_qpos`, `memory[name]`, and
+   derived fields of MjData as `view.field("site_xpos")` if the decorator says
+   `needs=("site_xpos",)`.  Indices come from names: `view.robot.qpos_of("hip", "knee")`,
+   `view.robot.find("site", "foot")`.  `terms.general` has terms for any robot.  Keyword-only
+   arguments come from the task file.  Rows must not depend on one another: no `@`, no reductions
+   over rows.
 3. A task file, TOML:
 
        model = "../mjcf/my.xml"                  # or load_task(..., robot=Robot(...))
@@ -37,6 +38,7 @@ How to add a task
        [update]                                  # optional: renews command and memory each step
        [reference]                               # optional: makes spec.reference
        [facts]                                   # optional: makes spec.physics
+       [shape]                                   # optional: sizes, masses, ... by the state
        [[observations.policy]]                   # also observations.critic
        term = "joint_positions"
        joints = ["hip", "knee"]
@@ -47,7 +49,7 @@ How to add a task
        group = "task"
        [[terminations]]
        term = "joint_beyond"
-       [[metrics]]                               # reduce: mean, rms, max, last, any
+       [[metrics]]                               # reduce: mean, rms, max, last, any, sum
        name = "rmse"
        term = "angle_error"
        reduce = "rms"

@@ -57,6 +57,7 @@ class Simulation:
         self._blank_sim = self.sim[0].copy()
         self._keeps = task.file.fresh == "none" and bool(task.needs)
         fields = {name: self.batch.bind(name) for name in task.needs}
+        self._shaped = _expanded(task, self.batch)
         self._warned = self.batch.warning[:, FATAL_WARNINGS, 1]
         self._speed = np.zeros((num_rows, self.model.nv))
         self._kept = [
@@ -150,6 +151,7 @@ class Simulation:
     def refresh(self, rows: np.ndarray | None = None) -> None:
         """Recompute the derived fields of `rows` at their states, where the task wants them new."""
         self.batch.warning[slice(None) if rows is None else rows] = 0
+        self._shape(rows)
         if self.task.stage:
             self.batch.forward(rows, self.task.stage)
 
@@ -170,6 +172,8 @@ class Simulation:
             self.sim[where], self.extra[where] = sim, extra
         if refresh:
             self.refresh(where)
+        else:
+            self._shape(where)
 
     def pack(self, out: np.ndarray) -> np.ndarray:
         """Write all rows `[M, S]` into `out` and return it."""
@@ -187,6 +191,15 @@ class Simulation:
         """Return the metrics `[len(rows), K]` of episodes that end now."""
         totals, counts = self._totals[rows], self._counts[rows]
         return conclude(self.task, totals, counts, self.measured[rows])
+
+    def _shape(self, rows: np.ndarray | None) -> None:
+        """Make the models of `rows` as their states say, where the task has such a term."""
+        if self.task.shape is None:
+            return
+        if rows is None:
+            self.task.shape.call(self.view, self._shaped, np.arange(self.num_rows))
+        else:
+            self.task.shape.call(self.view.take(rows), self._shaped, rows)
 
     def _advance(self, delays: np.ndarray | None) -> np.ndarray:
         """Step the physics; return the rows in which MuJoCo raised."""
@@ -242,3 +255,10 @@ class Simulation:
 
     def _kept_slices(self) -> list[slice]:
         return [self.layout.extra[f"data.{name}"] for name in self.task.needs]
+
+
+def _expanded(task: Task, batch: Batch) -> dict[str, np.ndarray]:
+    """Give each simulation its own copy of the model's fields that follow from its state."""
+    if task.shape is None:
+        return {}
+    return {name: batch.expand(name) for name in task.shape.term.needs}

@@ -55,6 +55,7 @@ class Task:
     start: BoundTerm
     update: BoundTerm | None
     reference: BoundTerm | None
+    shape: BoundTerm | None
     needs: tuple[str, ...]
     """Derived fields that some term reads."""
     judged: tuple[str, ...]
@@ -185,6 +186,7 @@ def compile_task(file: TaskFile, name: str, robot: Robot) -> Task:
         start=begin,
         update=update,
         reference=_bind(registry.reference, file.reference) if file.reference else None,
+        shape=_bind(registry.shape, file.shape) if file.shape else None,
         needs=needs,
         judged=judged,
         low=limits[0],

@@ -15,7 +15,7 @@ from typing import Any
 from simrl.core.spec import Column
 
 STAGES = ("none", "pos", "vel", "acc")
-REDUCTIONS = ("mean", "rms", "max", "last", "any")
+REDUCTIONS = ("mean", "rms", "max", "last", "any", "sum")
 CONES = ("pyramidal", "elliptic")
 INTEGRATORS = ("Euler", "RK4", "implicit", "implicitfast")
 
@@ -115,6 +115,7 @@ class TaskFile:
     update: TermUse | None = None
     reference: TermUse | None = None
     facts: TermUse | None = None
+    shape: TermUse | None = None
     terminations: tuple[TermUse, ...] = ()
     metrics: tuple[MetricUse, ...] = ()
     success: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -155,6 +156,7 @@ def read_task(path: Path | str, variables: Mapping[str, Any] | None = None) -> T
         update=_optional(table, "update"),
         reference=_optional(table, "reference"),
         facts=_optional(table, "facts"),
+        shape=_optional(table, "shape"),
         observations={
             group: tuple(_observation(item) for item in items)
             for group, items in observations.items()

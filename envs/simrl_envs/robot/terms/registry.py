@@ -125,5 +125,10 @@ update = Registry("update")
 """`(view, draw, **arguments) -> None`: after each step, write command and memory in place."""
 reference = Registry("reference")
 """`(command [M, C], time [M, H], **arguments) -> [M, H, n]`: the targets at these times."""
+shape = Registry("shape")
+"""`(view, fields, rows, **arguments) -> None`: make the model of each row as its state says.
+
+`needs` names fields of the model; `fields` holds them as live arrays `[N, ...]`, and the function
+writes those of `rows`, ids `[M]` of the view's rows, whenever a state is put there."""
 facts = Registry("facts")
 """`(robot, **arguments) -> dict`: what controllers may know, for `spec.physics`."""

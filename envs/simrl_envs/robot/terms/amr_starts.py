@@ -1,0 +1,213 @@
+"""Starts of the mobile manipulator's tasks; each goal can be reached, and nothing touches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simrl_envs.robot.amr_model import ARM, HOME
+from simrl_envs.robot.amr_room import Room
+from simrl_envs.robot.amr_start import (
+    CANDIDATES,
+    draw_pose,
+    draw_sweep,
+    first,
+    place_mover,
+    place_obstacles,
+    place_robot,
+    write_obstacles,
+)
+from simrl_envs.robot.kinematics import about, product, rotated, site_poses
+from simrl_envs.robot.rows import View
+from simrl_envs.robot.streams import Draw
+from simrl_envs.robot.terms.amr_things import BOX, CYLINDER
+from simrl_envs.robot.terms.registry import start
+
+STAND = 0.62
+"""Distance of the robot's middle from the front of the furniture that it works at [m]."""
+DEPTH = (0.09, 0.13)
+"""How far behind the front edge the middle of an object stands [m]."""
+KINDS = {"box": (BOX,), "cylinder": (CYLINDER,), "any": (BOX, CYLINDER)}
+"""Kinds of objects by the name of the option."""
+Z = np.array([0.0, 0.0, 1.0])
+
+
+def _finish(
+    view: View, draw: Draw, room: Room, pose: np.ndarray, sweep: np.ndarray, keep: np.ndarray
+) -> None:
+    """Place everything: the robot at `pose`, and obstacles off it and the places to `keep`."""
+    places = np.concatenate([pose[:, None, :2], keep], axis=1)
+    place_mover(view, draw, room, sweep)
+    place_obstacles(view, draw, room, sweep, places)
+    write_obstacles(view, room)
+
+
+def _show_goal(view: View, room: Room, place: np.ndarray, turn: np.ndarray) -> None:
+    """Put the ghost at the goal: places `[M, 3]`, quaternions wxyz `[M, 4]`."""
+    model = room.built.model
+    index = int(model.body_mocapid[model.body("goal").id])
+    places, turns = view.mocap()
+    places[:, index], turns[:, index] = place, turn
+
+
+@start("amr_drive")
+def drive(view: View, draw: Draw, *, room: Room, joint_noise: float, least: float) -> None:
+    """Start anywhere, and ask for a pose of the base at least `least` [m] away."""
+    sweep = draw_sweep(draw, room)
+    goal = draw_pose(draw, "goal", room, sweep)
+    pose = draw_pose(draw, "base", room, sweep, goal[:, :2], least)
+    place_robot(view, draw, room, pose, joint_noise)
+    view.command[:] = goal
+    _finish(view, draw, room, pose, sweep, goal[:, None, :2])
+    place = np.concatenate([goal[:, :2], np.zeros((len(goal), 1))], axis=1)
+    _show_goal(view, room, place, about(Z, goal[:, 2]))
+
+
+@start("amr_reach")
+def reach(
+    view: View,
+    draw: Draw,
+    *,
+    room: Room,
+    joint_noise: float,
+    target_noise: float,
+    lowest: float,
+    clearance: float,
+) -> None:
+    """Start anywhere, and ask for a pose of the hand that it has somewhere else in the room.
+
+    target_noise: how far the arm's joints are from home there [rad].  lowest: least height of the
+    hand [m].  clearance: least distance of hand, wrist and elbow from walls and furniture [m].
+    """
+    built, rows = room.built, view.num_rows
+    sweep = draw_sweep(draw, room)
+    stand = draw_pose(draw, "goal", room, sweep)
+    pose = draw_pose(draw, "base", room, sweep)
+    noise = draw.between("target", -target_noise, target_noise, CANDIDATES * len(ARM))
+    angles = np.asarray(HOME) + noise.reshape(rows * CANDIDATES, len(ARM))
+    low, high = built.joint_range.T
+    margin = 0.1 * np.minimum(high - low, 2.0 * np.pi)
+    qpos = np.tile(built.home, (rows * CANDIDATES, 1))
+    qpos[:, built.qpos(*ARM)] = np.clip(angles, low + margin, high - margin)
+    base = np.repeat(stand, CANDIDATES, axis=0)
+    yaw = about(Z, base[:, 2])
+    fit = np.ones(rows * CANDIDATES, np.bool_)
+    for site in ("elbow", "wrist", "end_effector"):
+        place, turn = site_poses(built.model, site, qpos)
+        place = rotated(yaw, place)
+        place[:, :2] += base[:, :2]
+        fit &= room.clear(place[:, :2], clearance) & (place[:, 2] > lowest)
+    # Not over the base itself, where the arm would have to fold.
+    gap = place[:, :2] - base[:, :2]
+    fit &= (gap * gap).sum(axis=1) > 0.45**2
+    chosen, found = first(fit.reshape(rows, CANDIDATES))
+    pick = np.arange(rows) * CANDIDATES + chosen
+    home = rotated(yaw[pick], site_poses(built.model, "end_effector", built.home[None])[0])
+    home[:, :2] += stand[:, :2]
+    home_turn = product(yaw[pick], site_poses(built.model, "end_effector", built.home[None])[1])
+    goal = np.where(found[:, None], place[pick], home)
+    goal_turn = np.where(found[:, None], product(yaw[pick], turn[pick]), home_turn)
+    place_robot(view, draw, room, pose, joint_noise)
+    view.command[:, :3], view.command[:, 3:7] = goal, goal_turn
+    _finish(view, draw, room, pose, sweep, stand[:, None, :2])
+    _show_goal(view, room, goal, goal_turn)
+
+
+@start("amr_pick")
+def pick(
+    view: View,
+    draw: Draw,
+    *,
+    room: Room,
+    joint_noise: float,
+    kind: str,
+    width: tuple[float, float],
+    height: tuple[float, float],
+    mass: tuple[float, float],
+    friction: tuple[float, float],
+    turn: float,
+) -> None:
+    """Start anywhere, an object on one piece of furniture, its goal on another.
+
+    kind: box, cylinder or any.  width, height: its sizes [m].  turn: how far it may be turned to
+    the front [rad].
+    """
+    rows = view.num_rows
+    thing = view.memory["object"]
+    _draw_object(draw, thing, kind, width, height, mass, friction)
+    source, target = _draw_places(draw, room)
+    sweep = draw_sweep(draw, room)
+    pose = draw_pose(draw, "base", room, sweep)
+    place_robot(view, draw, room, pose, joint_noise)
+    spots = np.empty((rows, 2, 2))
+    first_qpos = int(view.robot.qpos_of("object")[0])
+    spin = draw.between("object yaw", -turn, turn, 1)[:, 0]
+    for end, chosen in enumerate((source, target)):
+        unit = draw.uniform(f"place {end}", 2)
+        for index, place in enumerate(room.places):
+            here = chosen == index
+            along = (2.0 * unit[here, 0] - 1.0) * place.half
+            depth = DEPTH[0] + (DEPTH[1] - DEPTH[0]) * unit[here, 1]
+            spots[here, end] = room.stand(place, along, STAND)[:, :2]
+            point = _behind(room.stand(place, along, 0.0), depth, place.top + thing[here, 3])
+            if end:
+                view.command[here, :3], view.command[here, 3] = point, place.face
+            else:
+                view.qpos[here, first_qpos : first_qpos + 3] = point
+                view.command[here, 4] = place.face
+    view.qpos[:, first_qpos + 3 : first_qpos + 7] = about(Z, view.command[:, 4] + spin)
+    _finish(view, draw, room, pose, sweep, spots)
+    _show_goal(view, room, view.command[:, :3], about(Z, view.command[:, 3]))
+
+
+def _draw_object(
+    draw: Draw,
+    thing: np.ndarray,
+    kind: str,
+    width: tuple[float, float],
+    height: tuple[float, float],
+    mass: tuple[float, float],
+    friction: tuple[float, float],
+) -> None:
+    """Write the row's part "object": kind, half sizes [m], mass [kg], friction."""
+    kinds = KINDS[kind]
+    which = np.floor(draw.uniform("object kind", 1)[:, 0] * len(kinds)).astype(np.int64)
+    thing[:, 0] = np.array(kinds)[which]
+    thing[:, 1:3] = 0.5 * draw.between("object width", *width, 2)
+    thing[:, 2] = np.where(thing[:, 0] == CYLINDER, thing[:, 1], thing[:, 2])
+    thing[:, 3] = 0.5 * draw.between("object height", *height, 1)[:, 0]
+    thing[:, 4] = draw.between("object mass", *mass, 1)[:, 0]
+    thing[:, 5] = draw.between("object friction", *friction, 1)[:, 0]
+
+
+def _draw_places(draw: Draw, room: Room) -> tuple[np.ndarray, np.ndarray]:
+    """Draw two places of different pieces of furniture, each `[M]`."""
+    unit = draw.uniform("places", 2)
+    owners = [place.owner for place in room.places]
+    source = np.floor(unit[:, 0] * len(owners)).astype(np.int64)
+    target = np.empty_like(source)
+    for index, owner in enumerate(owners):
+        others = np.array([i for i, other in enumerate(owners) if other != owner])
+        here = source == index
+        target[here] = others[np.floor(unit[here, 1] * len(others)).astype(np.int64)]
+    return source, target
+
+
+def _behind(edge: np.ndarray, depth: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Return points `[M, 3]` behind a front edge `[M, 3]` (x, y, heading)."""
+    x = edge[:, 0] + depth * np.cos(edge[:, 2])
+    y = edge[:, 1] + depth * np.sin(edge[:, 2])
+    return np.stack([x, y, height], axis=1)
+
+
+@start("amr_drawer")
+def drawer(
+    view: View, draw: Draw, *, room: Room, joint_noise: float, opening: tuple[float, float]
+) -> None:
+    """Start anywhere, the drawer shut, and ask for an opening [m]."""
+    sweep = draw_sweep(draw, room)
+    pose = draw_pose(draw, "base", room, sweep)
+    place_robot(view, draw, room, pose, joint_noise)
+    view.command[:, 0] = draw.between("opening", *opening, 1)[:, 0]
+    closed, direction = room.handle
+    spot = closed[:2] + (STAND + 0.35) * direction[:2]
+    _finish(view, draw, room, pose, sweep, np.tile(spot, (view.num_rows, 1, 1)))
