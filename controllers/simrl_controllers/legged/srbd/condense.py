@@ -14,9 +14,11 @@ from numba import njit
 
 from simrl_controllers.legged.srbd.dynamics import (
     euler_rates,
+    gyroscopic,
     inverse3,
     lever,
     loaded,
+    positive3,
     rotation,
 )
 
@@ -53,16 +55,19 @@ def model_row(
         columns: Written: step and foot of each three columns of the QP `[N F, 2]`.
 
     Returns:
-        The number of standing feet over all steps, and the mass with the load.
+        The number of standing feet over all steps, -1 if the loaded body is none, and its mass.
     """
     mass, inertia, gravity, dt = body
     steps, num_feet = contact.shape
     shift, carried, inverse = np.empty(3), np.empty((3, 3)), np.empty((3, 3))
     total = loaded(mass, inertia, payload[0], payload[1], shift, carried)
+    if not (total > 0.0 and positive3(carried)):
+        return -1, total
     inverse3(carried, inverse)
     turn = 2.0 * np.pi * np.round((state[2] - reference[0, 2]) / (2.0 * np.pi))
     rotated, work, arm, moved = np.empty((3, 3)), np.empty((3, 3)), np.empty(3), np.empty(3)
     place, speed, angle = np.empty(3), np.empty(3), state[:3].copy()
+    spin, twist = state[6:9].copy(), np.empty(3)
     rotation(state[:3], rotated)
     _turned(rotated, shift, moved)
     for i in range(3):
@@ -71,8 +76,9 @@ def model_row(
         speed[i] = state[9 + i] + state[6 + j] * moved[k] - state[6 + k] * moved[j]
     count = 0
     for step in range(steps):
-        rpy = state[:3] if step == 0 else target[step - 1, :3]
-        euler_rates(rpy, rates[step])
+        before = state if step == 0 else target[step - 1]
+        euler_rates(before[:3], rates[step])
+        gyroscopic(rotated, carried, inverse, before[6:9], twist)
         for foot in range(num_feet):
             if contact[step, foot]:
                 for i in range(3):
@@ -95,11 +101,13 @@ def model_row(
             target[step, 9 + i] += reference[step, 6 + j] * moved[k]
             target[step, 9 + i] -= reference[step, 6 + k] * moved[j]
             for m in range(3):
-                angle[i] += dt * rates[step, i, m] * state[6 + m]
+                angle[i] += rates[step, i, m] * (dt * spin[m] + 0.5 * dt * dt * twist[m])
             free[step, i] = angle[i]
             free[step, 3 + i] = place[i] + time * speed[i] + 0.5 * time * time * gravity[i]
-            free[step, 6 + i] = state[6 + i]
             free[step, 9 + i] = speed[i] + time * gravity[i]
+        for i in range(3):
+            spin[i] += dt * twist[i]
+            free[step, 6 + i] = spin[i]
     return count, total
 
 

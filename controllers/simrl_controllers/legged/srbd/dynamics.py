@@ -4,8 +4,8 @@ State: roll, pitch, yaw, position and velocity of the centre of mass, world angu
 Between two steps the rates E(rpy) of the angles, the inertia turned into the world and the lever
 arms are held; the model is then exact: its matrices are nilpotent, so that forces enter the angles
 by dt^2 / 2 as well.  Source: "Dynamic locomotion in the MIT Cheetah 3 through convex
-model-predictive control" (Di Carlo et al. 2018), whose map of rates knows yaw only.  The
-gyroscopic torque w x I w is left out, as there.
+model-predictive control" (Di Carlo et al. 2018), whose map of rates knows yaw only and whose
+gyroscopic torque is 0; here w x I w is that of the step's beginning, along the reference.
 """
 
 from __future__ import annotations
@@ -86,6 +86,40 @@ def inverse3(a: np.ndarray, out: np.ndarray) -> None:
     for i in range(3):
         for j in range(3):
             out[i, j] *= scale
+
+
+@njit(cache=True, nogil=True)
+def positive3(a: np.ndarray) -> bool:
+    """Tell whether a symmetric matrix `[3, 3]` is positive definite, by its leading minors."""
+    second = a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0]
+    third = a[0, 2] * (a[1, 0] * a[2, 1] - a[1, 1] * a[2, 0])
+    third += a[1, 2] * (a[0, 1] * a[2, 0] - a[0, 0] * a[2, 1]) + a[2, 2] * second
+    return a[0, 0] > 0.0 and second > 0.0 and third > 0.0
+
+
+@njit(cache=True, nogil=True)
+def gyroscopic(
+    rotated: np.ndarray,
+    inertia: np.ndarray,
+    inverse: np.ndarray,
+    omega: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Write the angular acceleration `[3]` of a free body, world frame: -I^-1 (w x I w)."""
+    spin, momentum, torque = np.empty(3), np.zeros(3), np.empty(3)
+    for i in range(3):
+        spin[i] = rotated[0, i] * omega[0] + rotated[1, i] * omega[1] + rotated[2, i] * omega[2]
+    for i in range(3):
+        for j in range(3):
+            momentum[i] += inertia[i, j] * spin[j]
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        torque[i] = momentum[j] * spin[k] - momentum[k] * spin[j]
+    for i in range(3):
+        out[i] = 0.0
+        for j in range(3):
+            for k in range(3):
+                out[i] += rotated[i, j] * inverse[j, k] * torque[k]
 
 
 @njit(cache=True, nogil=True)

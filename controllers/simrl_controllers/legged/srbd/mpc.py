@@ -118,8 +118,9 @@ class SrbdMpc:
             raise ValueError(_what_is_not_finite(row, inputs))
         if outcome != BUILT:
             raise ValueError(
-                f"SRBD MPC: row {row}: the cost is not positive definite: the mass with the load "
-                f"is {model.mass[0]} kg, extra_com {inputs.extra_com[row]}"
+                f"SRBD MPC: row {row}: the load makes a body of {model.mass[0]} kg whose inertia "
+                f"is not positive definite: extra_mass {inputs.extra_mass[row]}, "
+                f"extra_com {inputs.extra_com[row]}"
             )
         return program
 

@@ -160,6 +160,8 @@ def build_row(row: int, inputs: Inputs, body: Body, model: Model, program: Progr
         model.rates, model.levers, model.free, model.target, model.offset, model.columns,
     )  # fmt: skip
     model.mass[0] = mass
+    if count < 0:
+        return NOT_DEFINITE
     for step in range(len(contact)):
         standing = max(contact[step].sum(), 1)
         for i in range(3):
