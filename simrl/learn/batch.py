@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -83,12 +83,16 @@ class Batch:
     """KL divergence to the reference when acting `[T, L]` [nat], where there is one."""
     advantage_scale: float = 1.0
     """What the advantages were divided by; the penalty of the reference is divided by the same."""
+    obs: Mapping[str, Tensor] | None = None
+    """Observations `[T, L, ...]` that take the place of the buffer's: those joined with their past,
+    so that samples may be shuffled."""
     _samples: dict[str, Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Lay the tensors out; for single samples time and lane become one axis, without a copy."""
         buffer = self.buffer
-        tensors = {f"obs/{name}": value for name, value in buffer.obs.items()}
+        obs = buffer.obs if self.obs is None else self.obs
+        tensors = {f"obs/{name}": value for name, value in obs.items()}
         tensors |= {
             "episode_start": buffer.episode_start,
             "action": buffer.action,

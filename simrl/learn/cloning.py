@@ -203,7 +203,7 @@ class CloningLearner:
 
     def _laid_out(self, data: Demonstrations) -> tuple[Demonstrations, dict[str, Tensor]]:
         """Return single steps, or with memory stretches and the memory at their starts."""
-        if self.net.memory is None:
+        if not self.net.stateful:
             return data.pieces(1), {}
         return data.pieces(self.config.sequence), self._start_states(data)
 

@@ -66,5 +66,6 @@ class NetworkPolicy:
         plain = self._plain
         if plain is None or not plain.small(len(obs["policy"])) or not plain.bind():
             return self.net.act_step(obs, state, need_value=self.values)
+        obs, kept = self.net.remember(obs, state)
         logits, value = plain.act(obs, need_value=self.values)
-        return self.net.distribution(logits, obs.get("action_mask")), value, {}
+        return self.net.distribution(logits, obs.get("action_mask")), value, kept

@@ -211,6 +211,7 @@ class PPOLearner:
             reference=outputs,
             reference_kl=kl,
             advantage_scale=max(scale, 1e-8),
+            obs=self.net.remember_sequence(buffer.obs, buffer.start_state, buffer.episode_start),
         )
 
     def loss(

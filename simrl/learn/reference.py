@@ -48,7 +48,7 @@ class Reference:
         the reference goes on from one to the next.
         """
         net = self.net
-        if net.memory is None:
+        if not net.stateful:
             obs = {name: value.flatten(0, 1) for name, value in buffer.obs.items()}
             flat = _outputs(net.act_step(obs, {}, need_value=False)[0])
             return flat.unflatten(0, (buffer.unroll, buffer.num_lanes))

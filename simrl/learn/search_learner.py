@@ -88,7 +88,7 @@ class SearchLearner:
         of them makes it, all as likely.  `on_bad_batch` is handed the minibatch whose loss is not
         finite, just before NonFiniteLossError is raised.
         """
-        if net.memory is not None:
+        if net.stateful:
             raise ValueError("searched positions come in no order: the network must have no memory")
         self.net = net
         self.config = config or SearchLearnerConfig()

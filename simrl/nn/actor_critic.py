@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from simrl.core.actions import DiscreteActions
-from simrl.core.spec import EnvSpec
+from simrl.core.spec import EnvSpec, Layout
 from simrl.core.timestep import Obs
 from simrl.nn.distributions import ClippedGaussian, Distribution, MaskedHeads
 from simrl.nn.encoders import EncoderConfig, ObsEncoder
+from simrl.nn.history import History, joined_layout
 from simrl.nn.layers import linear, mlp
 from simrl.nn.normaliser import RunningNormaliser
 from simrl.nn.recurrent import Recurrent, RecurrentKind
@@ -48,6 +49,9 @@ class ActorCriticConfig:
     where their rows repeat what other tables hold."""
     attention_width: int = 32
     """Width of the queries and keys of attention heads."""
+    history: int = 0
+    """Past observations that the "policy" group is joined with: a short memory without recurrence,
+    from which delays, loads and speeds can be told."""
     normalise_obs: bool = False
     """Scale observations by their running mean and deviation."""
     initial_log_std: float = 0.0
@@ -78,10 +82,13 @@ class ActorCritic(nn.Module):
         self.config = config
         self.actions = spec.actions
         self.num_values = len(spec.value_groups)
+        if config.history < 0:
+            raise ValueError(f"history must be at least 0, got {config.history}")
         layout = spec.observations["policy"]
+        self.history = History(config.history, layout.size) if config.history else None
         self._check_attention(config)
         self.encoder = ObsEncoder(
-            layout,
+            joined_layout(layout, config.history),
             config.encoder,
             config.activation,
             row_features=tuple(dict.fromkeys(config.attention_heads.values())),
@@ -132,22 +139,47 @@ class ActorCritic(nn.Module):
             groups.add("critic")
         return frozenset(groups)
 
+    @property
+    def stateful(self) -> bool:
+        """Whether anything is remembered from step to step: a recurrent cell, or a history."""
+        return self.memory is not None or self.history is not None
+
     def initial_state(self, num_rows: int) -> dict[str, Tensor]:
         """Return the memory at the start of an episode, `[num_rows, width]`; {} if none."""
-        if self.memory is None:
-            return {}
-        return self.memory.initial_state(num_rows, self.head.weight.device)
+        device = self.head.weight.device
+        state: dict[str, Tensor] = {}
+        if self.memory is not None:
+            state |= self.memory.initial_state(num_rows, device)
+        if self.history is not None:
+            state |= self.history.initial_state(num_rows, device)
+        return state
+
+    def remember(self, obs: Obs, state: Mapping[str, Tensor]) -> tuple[Obs, dict[str, Tensor]]:
+        """Join "policy" with the past ones in `state`, and return what is kept of them."""
+        if self.history is None:
+            return obs, {}
+        joined, kept = self.history.step(obs["policy"], state)
+        return {**obs, "policy": joined}, kept
+
+    def remember_sequence(
+        self, obs: Obs, start_state: Mapping[str, Tensor], episode_start: Tensor
+    ) -> Obs:
+        """Join "policy" `[T, B, D]` with the past, as `remember` would step by step."""
+        if self.history is None or obs["policy"].shape[-1] != self.history.size:
+            return obs
+        joined = self.history.sequence(obs["policy"], start_state, episode_start)
+        return {**obs, "policy": joined}
 
     def act_step(
         self, obs: Obs, state: Mapping[str, Tensor], *, need_value: bool = True
     ) -> tuple[Distribution, Tensor, dict[str, Tensor]]:
         """Advance one step: distribution over R rows, values `[R, V]` and the new memory."""
-        x = self._policy_obs(obs)
-        features, rows = self.encoder(x)
+        obs, new_state = self.remember(obs, state)
+        features, rows = self.encoder(self._policy_obs(obs))
         features = self.trunk(features)
-        new_state: dict[str, Tensor] = {}
         if self.memory is not None:
-            features, new_state = self.memory.step(features, state)
+            features, kept = self.memory.step(features, state)
+            new_state |= kept
         dist, value = self._heads(obs, features, rows, need_value)
         return dist, value, new_state
 
@@ -156,9 +188,11 @@ class ActorCritic(nn.Module):
     ) -> tuple[Distribution, Tensor]:
         """Run whole sequences: distribution over T*B rows (time first) and values `[T, B, V]`.
 
-        obs: each `[T, B, ...]`; start_state: `[B, width]` before step 0; episode_start: `[T, B]`
-        bool, True where the memory was reset just before step t.
+        obs: each `[T, B, ...]`, where "policy" may have been joined with its past already;
+        start_state: `[B, width]` before step 0; episode_start: `[T, B]` bool, True where the memory
+        was reset just before step t.
         """
+        obs = self.remember_sequence(obs, start_state, episode_start)
         num_steps, batch = episode_start.shape
         flat = {name: value.flatten(0, 1) for name, value in obs.items()}
         features, rows = self.encoder(self._policy_obs(flat))
@@ -279,7 +313,9 @@ class ActorCritic(nn.Module):
                 f"{', '.join(self.spec.observations)}"
             )
         memory = config.recurrent_width if config.recurrent != "none" else 0
-        return Critic(self.spec, group, config, memory)
+        layout = self.spec.observations[group]
+        frames = config.history if group == "policy" else 0
+        return Critic(self.spec, group, joined_layout(layout, frames), config, memory)
 
 
 class Critic(nn.Module):
@@ -289,19 +325,27 @@ class Critic(nn.Module):
     """
 
     def __init__(
-        self, spec: EnvSpec, group: str, config: ActorCriticConfig, memory_width: int
+        self,
+        spec: EnvSpec,
+        group: str,
+        layout: Layout,
+        config: ActorCriticConfig,
+        memory_width: int,
     ) -> None:
-        """Build for observation group `group`; `memory_width` is 0 for an actor without memory."""
+        """Build for observation group `group`; `memory_width` is 0 for an actor without memory.
+
+        layout: that of the group, joined with its past if the actor has a history of it.
+        """
         super().__init__()
         self.group = group
         self.memory_width = memory_width
-        layout = spec.observations[group]
         self.encoder = ObsEncoder(layout, config.encoder, config.activation)
         inputs = self.encoder.width + memory_width
         self.trunk = mlp(inputs, config.hidden, config.activation)
         width = config.hidden[-1] if config.hidden else inputs
         self.head = linear(width, len(spec.value_groups), 1.0)
-        self.normaliser = RunningNormaliser(layout.size) if config.normalise_obs else None
+        width = spec.observations[group].size
+        self.normaliser = RunningNormaliser(width) if config.normalise_obs else None
 
     def forward(self, obs: Obs, actor_features: Tensor) -> Tensor:
         """Return values `[R, V]`."""

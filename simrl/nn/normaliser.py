@@ -32,7 +32,11 @@ class RunningNormaliser(nn.Module):
         self.register_buffer("scale", torch.ones(size))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` `[..., size]` scaled and clipped."""
+        """Return `x` `[..., size]` scaled and clipped; or `[..., n * size]`, each part alike."""
+        size = self.shift.shape[0]
+        if x.shape[-1] != size:
+            parts = x.unflatten(-1, (-1, size))
+            return ((parts - self.shift) * self.scale).clamp(-self.clip, self.clip).flatten(-2)
         return ((x - self.shift) * self.scale).clamp(-self.clip, self.clip)
 
     @torch.no_grad()

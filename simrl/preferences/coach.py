@@ -98,7 +98,7 @@ class CoachLearner:
 
     def __init__(self, net: ActorCritic, config: CoachConfig | None = None) -> None:
         """Change the weights of `net`; ValueError if it has memory, which a trace cannot follow."""
-        if net.memory is not None:
+        if net.stateful:
             raise ValueError("COACH needs a network without memory")
         self.net = net
         self.config = config or CoachConfig()

@@ -35,7 +35,7 @@ class NetworkEvaluator:
                 f"{spec.id}: a slot for each value needs one head, the action has "
                 f"{self.view.actions.num_heads}; sample joint actions instead"
             )
-        if net.memory is not None:
+        if net.stateful:
             raise ValueError(f"{spec.id}: a search judges positions by a network without memory")
         self.net = net
         self.num_slots = self.view.num_slots

@@ -47,7 +47,7 @@ class SampledEvaluator:
             raise ValueError(f"num_samples must be at least 1, got {num_samples}")
         if temperature <= 0.0:
             raise ValueError(f"temperature must be positive, got {temperature}")
-        if net.memory is not None:
+        if net.stateful:
             raise ValueError(f"{spec.id}: a search judges positions by a network without memory")
         if not isinstance(dynamics, ObservedDynamics):
             raise ValueError(f"{spec.id}: its dynamics tell no observations to judge by")

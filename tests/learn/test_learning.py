@@ -100,3 +100,12 @@ def test_rock_paper_scissors_averages_to_uniform():
     assert first is not None
     assert first.max() > 0.6
     assert ((counts / 120 - 1 / 3).abs() < 0.12).all()
+
+
+def test_memory_is_solved_by_a_history_that_reaches_back_to_the_cue():
+    env = make_env("memory", 64)
+    net = ActorCriticConfig(hidden=(64,), history=8)
+    config = PPOConfig(learning_rate=3e-3, minibatch_size=512, gamma=0.95, entropy_coef=0.005)
+    policy, _ = train(env, net, config, unroll=24, updates=60)
+    engine = RolloutEngine(env, Seating.self_play(env, policy, train=False), seed=1)
+    assert engine.run_episodes(256, deterministic=True).returns.mean() > 0.95
