@@ -176,7 +176,7 @@ def test_predictions_follow_finite_rotations():
     assert (np.ptp(true[:, :3], axis=0) > 0.03).all()  # it did turn
     turning = errors[:, [0, 1, 2, 6, 7, 8]]
     np.testing.assert_allclose(turning[:-1] / turning[1:], 2.0, atol=0.15)
-    assert (turning[2] < 0.06 * np.abs(true[-1, [0, 1, 2, 6, 7, 8]]) + 1e-2).all()
+    assert (turning[2] < 0.08 * np.abs(true[-1, [0, 1, 2, 6, 7, 8]]) + 1e-2).all()
 
 
 def model_under(controller, state, reference, feet, forces):
