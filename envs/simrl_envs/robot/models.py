@@ -109,10 +109,20 @@ class RobotModel:
         return {
             **{name: value for name, value in names.items() if value},
             **{name: value.tolist() for name, value in arrays.items()},
+            **self._imu_pose(),
             "mass": self.mass,
             "height": self.height,
             "gravity": float(-self.model.opt.gravity[2]),
         }
+
+    def _imu_pose(self) -> dict[str, list[float]]:
+        """Return where the IMU sits on the base, in its axes; nothing if it is elsewhere."""
+        model, name = self.model, self.parts.imu
+        sites = [model.site(index).name for index in range(model.nsite)]
+        if name not in sites or int(model.site(name).bodyid[0]) != self.base:
+            return {}
+        site = model.site(name)
+        return {"imu_position": site.pos.tolist(), "imu_quaternion": site.quat.tolist()}
 
     @property
     def torque(self) -> np.ndarray:
