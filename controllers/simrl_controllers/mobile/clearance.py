@@ -122,6 +122,8 @@ class Clearance:
         if place is not None and turn is not None and model.nmocap:
             data.mocap_pos[:] = state[place].reshape(-1, 3)
             data.mocap_quat[:] = state[turn].reshape(-1, 4)
+        if carries:
+            self._shape(state)
         mujoco.mj_kinematics(model, data)
         count = len(self.pairs) if carries else self._num_free
         close = _near_pairs(
@@ -141,6 +143,19 @@ class Clearance:
                 result.append((gap, int(pair), ends))
         result.sort(key=lambda item: (item[0], item[1]))
         return result
+
+    def _shape(self, state: Array) -> None:
+        """Give the object the kind and size that the state tells `[S]`."""
+        import mujoco
+
+        part = self._robot.facts.state.get("object")
+        if part is None or not len(self._held):
+            return
+        model, geom, told = self._robot.model, int(self._held[0, 0]), state[part]
+        kinds = mujoco.mjtGeom
+        model.geom_type[geom] = int(kinds.mjGEOM_CYLINDER if told[0] else kinds.mjGEOM_BOX)
+        model.geom_size[geom] = (told[1], told[3], 0.0) if told[0] else told[1:4]
+        model.geom_rbound[geom] = float(np.linalg.norm(told[1:4]))
 
     def _change(
         self, motion: Motion, row: int, pair: int, gap: float, ends: Array, out: Array

@@ -29,8 +29,6 @@ class Scene:
     """Its rotation matrix `[n, 3, 3]`."""
     opening: Array
     """Opening of the gripper `[n]` [m]."""
-    time: Array
-    """Time since the phase began `[n]` [s]."""
     command: Array
     """What the task asks for `[n, C]`."""
 
@@ -81,3 +79,12 @@ class Orders:
             held=no.copy(),
             free=no.copy(),
         )
+
+    def take(self, where: Array) -> Orders:
+        """Return some rows."""
+        return Orders(*(getattr(self, field.name)[where] for field in fields(self)))
+
+    def put(self, where: Array, part: Orders) -> None:
+        """Write some rows."""
+        for field in fields(self):
+            getattr(self, field.name)[where] = getattr(part, field.name)

@@ -14,7 +14,7 @@ import numpy as np
 
 from simrl_controllers.mobile.clearance import Clearance
 from simrl_controllers.mobile.robot import MobileRobot
-from simrl_controllers.servo.pose import rotation_error
+from simrl_controllers.servo.pose import quat_of_matrix, rotation_error
 
 Array = np.ndarray
 STEPS = 40
@@ -52,21 +52,31 @@ def hand_turns(heading: Array, pitch: Array, flip: Array, vertical: bool = False
     opening = np.cross(approach, aside) if vertical else aside
     opening = np.where(np.asarray(flip)[:, None], -opening, opening)
     matrix = np.stack([np.cross(opening, approach), opening, approach], axis=2)
-    from simrl_controllers.servo.pose import quat_of_matrix
-
     return quat_of_matrix(matrix)
 
 
 class Stances:
-    """Solve and judge stances on the controllers' own model."""
+    """Solve and judge stances on the controllers' own model.
+
+    Attributes:
+        home: Nominal angles of the arm `[a]` [rad].
+        close: Error below which a pose counts as reached.
+    """
 
     def __init__(self, robot: MobileRobot, clearance: Clearance) -> None:
         self._robot, self._clearance = robot, clearance
         facts = robot.facts
         self._site = robot.model.site(facts.effector).id
         self._low, self._high = facts.low + MARGIN, facts.high - MARGIN
-        boxes = robot.facts.boxes
+        boxes = facts.boxes
+        self.home = facts.home
+        self.close = CLOSE
         self._boxes = np.array([box[:4] for box in boxes.values()], np.float64).reshape(-1, 4)
+
+    def base(self, qpos: Array) -> Array:
+        """Return the pose of the base `[3]` in a configuration `[nq]`."""
+        place: Array = qpos[self._robot.qpos[:3]]
+        return place
 
     def angles(
         self, qpos: Array, base: Array, pose: HandPose, start: Array, pull: float = 0.02
@@ -134,7 +144,7 @@ class Stances:
     def clear(
         self, qpos: Array, state: Array, base: Array, angles: Array, least: float, held: bool
     ) -> bool:
-        """Tell whether one stance, base `[3]` and angles `[p, a]`, keeps its gaps all the way."""
+        """Tell whether a stance keeps its gaps all the way: base `[3]` or `[p, 3]`, angles `[p, a]`."""
         rows = np.repeat(qpos[None], len(angles), axis=0)
         rows[:, self._robot.qpos[:3]] = base
         rows[:, self._robot.qpos[3:]] = angles

@@ -65,6 +65,8 @@ class Step:
     """Accelerations of base and arm `[n, k]`."""
     force: Array
     """Forces and torques that they take `[n, k]`."""
+    inertial: Array
+    """The part of them that accelerates, without gravity and the like `[n, k]`."""
     status: Array
     """0 where the QP was solved, 1 where the rows brake instead `[n]`."""
     gap: Array
@@ -109,9 +111,10 @@ class WholeBody:
         failed = result.status != 0
         brake = np.clip(-motion.speed / self.robot.facts.step, low, high)
         acceleration = np.where(failed[:, None], brake, result.acceleration)
-        force = (motion.mass @ acceleration[..., None])[..., 0] + motion.bias
+        inertial = (motion.mass @ acceleration[..., None])[..., 0]
         nearest = gaps.distance.min(axis=1, initial=np.inf)
-        return Step(acceleration, force, failed.astype(np.int64), nearest, error)
+        status = failed.astype(np.int64)
+        return Step(acceleration, inertial + motion.bias, inertial, status, nearest, error)
 
     def _hand(self, motion: Motion, wish: Wish) -> tuple[Task, Array]:
         """Return the hand's task, and how far it is from its pose `[n, 2]`."""

@@ -1,0 +1,89 @@
+"""Run a task phase by phase, many rows at once, each in its own phase.
+
+A script names its phases in their order.  In every step each row's phase says what to do, and
+whether it is done or has failed; one that takes too long has failed too.  All that is remembered
+stands in one table, a row of numbers for each robot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from simrl_controllers.mobile.orders import Orders, Scene
+
+Array = np.ndarray
+COMMON = (("phase", ()), ("time", ()), ("tries", ()))
+"""What is remembered of every row: its phase, time in it [s], and how often one has failed."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Say how a phase is named, how long it may take and where its failure leads."""
+
+    name: str
+    """Name of the phase, and of the script's method that runs it."""
+    seconds: float = np.inf
+    """Time after which it has failed [s]."""
+    failed: str = ""
+    """Phase that follows a failure; "" goes on to the next one."""
+
+
+class Script(Protocol):
+    """Say what each phase of a task does."""
+
+    phases: tuple[Phase, ...]
+    """Phases in their order; the last one never ends."""
+    fields: tuple[tuple[str, tuple[int, ...]], ...]
+    """Names and shapes of what is remembered of each row."""
+
+    def run(
+        self, name: str, scene: Scene, memory: Array, orders: Orders
+    ) -> tuple[Array, Array]:
+        """Write the orders of rows in a phase; return which are done and which failed `[n]` bool.
+
+        `memory` is a table `[n]` with the script's fields, to be read and written.
+        """
+        ...
+
+
+class Machine:
+    """Step the phases of n rows.
+
+    Attributes:
+        names: Names of the phases; the extra "phase" counts them.
+        dtype: Of the table of what is remembered.
+        width: Numbers in a row of it.
+    """
+
+    def __init__(self, script: Script, step_seconds: float) -> None:
+        self._script, self._dt = script, step_seconds
+        self.names = tuple(phase.name for phase in script.phases)
+        self.dtype = np.dtype([(name, np.float64, shape) for name, shape in (*COMMON, *script.fields)])
+        self.width = self.dtype.itemsize // 8
+        self._failed = [
+            self.names.index(phase.failed) if phase.failed else min(index + 1, len(self.names) - 1)
+            for index, phase in enumerate(script.phases)
+        ]
+        self._seconds = np.array([phase.seconds for phase in script.phases])
+
+    def step(self, scene: Scene, memory: Array, orders: Orders) -> None:
+        """Write orders of n rows and move their phases on; `memory` `[n, width]` changes."""
+        table = memory.view(self.dtype)[:, 0]
+        table["time"] += self._dt
+        now = table["phase"].astype(np.int64)
+        for index in np.unique(now):
+            where = np.flatnonzero(now == index)
+            part, own = scene.take(where), table[where]
+            given = orders.take(where)
+            done, failed = self._script.run(self.names[index], part, own, given)
+            failed = (failed | (own["time"] > self._seconds[index])) & ~done
+            last = index == len(self.names) - 1
+            own["phase"][done] = index if last else index + 1
+            own["phase"][failed] = self._failed[index]
+            own["tries"][failed] += 1.0
+            own["time"][done | failed] = 0.0
+            table[where] = own
+            orders.put(where, given)
