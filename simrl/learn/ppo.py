@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -64,6 +64,11 @@ class PPOConfig:
     """Norm to which gradients are scaled down; None switches it off."""
     target_kl: float | None = None
     """Stop the passes over a batch once the policy has moved 1.5 times as far [nat]."""
+    adapt_kl: float | None = None
+    """How far the policy is to move in an update [nat]: after one whose last pass moved it more
+    than twice as far, the step size is divided by 1.5, and after one that moved it less than half
+    as far multiplied (as in Rudin et al. 2022).  The schedule's step size is scaled, from 0.01 to
+    10 times; None leaves it as scheduled."""
     reward_clip: float | None = None
     """Bound on the size of each group's reward in a step; None: no bound."""
     reference_coef: float = 0.1
@@ -94,12 +99,18 @@ class PPOConfig:
             raise ValueError(f"reward_clip must be positive, got {self.reward_clip}")
         if self.reference_coef < 0:
             raise ValueError(f"reference_coef must not be negative, got {self.reference_coef}")
+        if self.adapt_kl is not None and self.adapt_kl <= 0:
+            raise ValueError(f"adapt_kl must be positive, got {self.adapt_kl}")
         if self.dual_clip is not None and self.dual_clip <= 1.0:
             raise ValueError(f"dual_clip must be above 1, got {self.dual_clip}")
 
 
 WORK_FOR_THREADS = 50_000_000
 """Samples x weights of a minibatch from which a second thread pays."""
+SCALE_STEP = 1.5
+"""Factor by which `adapt_kl` changes the step size after an update."""
+LEAST_SCALE, MOST_SCALE = 0.01, 10.0
+"""Bounds of what the scheduled step size is multiplied by."""
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -128,6 +139,8 @@ class PPOLearner:
         self.config = config or PPOConfig()
         self.on_bad_batch = on_bad_batch
         self.updates = 0
+        self.rate_scale = 1.0
+        """What the scheduled step size is multiplied by; `adapt_kl` moves it."""
         self.device = next(net.parameters()).device
         self.generator = torch_generator(seed, "learner")
         self.reference = None if reference is None else Reference(reference)
@@ -166,11 +179,13 @@ class PPOLearner:
         entropy_coef = scheduled(
             config.entropy_schedule, config.entropy_coef, config.entropy_coef_end, progress
         )
+        rate *= self.rate_scale
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         with torch_threads(1):
             batch = self.prepare(buffer)
             figures = self._passes(batch, entropy_coef)
+            self._adapt(figures)
             self.net.update_normaliser(buffer.obs)
         self.updates += 1
         return self._metrics(figures, batch, rate, entropy_coef)
@@ -256,6 +271,7 @@ class PPOLearner:
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "updates": self.updates,
+            "rate_scale": self.rate_scale,
         }
         if self.reference is not None:
             state["reference"] = self.reference.state_dict()
@@ -267,6 +283,7 @@ class PPOLearner:
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"].cpu())
         self.updates = int(state["updates"])
+        self.rate_scale = float(state.get("rate_scale", 1.0))
         if self.reference is not None:
             self.reference.load_state_dict(state["reference"])
 
@@ -301,6 +318,18 @@ class PPOLearner:
                     return figures
                 self.optimiser.step()
         return figures
+
+    def _adapt(self, figures: Sequence[Mapping[str, Tensor | float]]) -> None:
+        """Scale the next update's step size by how far the last pass was from the old policy."""
+        aim = self.config.adapt_kl
+        if aim is None:
+            return
+        last = figures[-max(1, len(figures) // self.config.epochs) :]
+        moved = sum(float(parts["approx_kl"]) for parts in last) / len(last)
+        if moved > 2.0 * aim:
+            self.rate_scale = max(LEAST_SCALE, self.rate_scale / SCALE_STEP)
+        elif moved < 0.5 * aim:
+            self.rate_scale = min(MOST_SCALE, self.rate_scale * SCALE_STEP)
 
     def _gradient(
         self, minibatch: Minibatch, entropy_coef: float, reference_coef: float = 0.0

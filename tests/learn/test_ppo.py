@@ -170,14 +170,17 @@ def test_first_pass_has_ratio_one_and_metrics_are_complete():
         assert f"loss/{name}" in metrics
 
 
-@pytest.mark.parametrize("net", [{}, {"recurrent": "lstm", "recurrent_width": 8}])
+NETS = [{}, {"recurrent": "lstm", "recurrent_width": 8}, {"history": 2, "critic": "separate"}]
+
+
+@pytest.mark.parametrize("net", NETS)
 def test_resume_continues_bit_for_bit(net):
-    straight = make_learner(net=net, normalise_value=True)
+    straight = make_learner(net=net, normalise_value=True, adapt_kl=1e-6)
     buffers = [make_buffer(straight.net, seed=seed) for seed in range(3)]
     for buffer in buffers[:2]:
         straight.update(buffer)
     saved = unflatten(*flatten(straight.state_dict()))  # as a checkpoint would
-    resumed = make_learner(net=net, seed=5, normalise_value=True)
+    resumed = make_learner(net=net, seed=5, normalise_value=True, adapt_kl=1e-6)
     resumed.load_state_dict(saved)
     assert straight.update(buffers[2]) == resumed.update(buffers[2])
     for left, right in zip(straight.net.parameters(), resumed.net.parameters(), strict=True):
@@ -200,6 +203,30 @@ def test_target_kl_stops_the_passes(net):
     buffer = make_buffer(learner.net)
     metrics = learner.update(buffer)
     assert 1 < metrics["loss/minibatches"] < 10
+
+
+@pytest.mark.parametrize(("aim", "factor"), [(1e3, 1.5), (1e-9, 1 / 1.5), (None, 1.0)])
+def test_the_step_size_adapts_to_how_far_the_policy_moved(aim, factor):
+    learner = make_learner(adapt_kl=aim)
+    buffer = make_buffer(learner.net)
+    rates = [learner.update(buffer)["loss/learning_rate"] for _ in range(3)]
+    assert rates == pytest.approx([3e-4, 3e-4 * factor, 3e-4 * factor**2])
+    for _ in range(15):
+        learner.update(buffer)
+    scale = learner.update(buffer)["loss/learning_rate"] / 3e-4
+    assert scale == pytest.approx(1.0 if aim is None else 10.0 if aim > 1 else 0.01)
+
+
+@pytest.mark.parametrize("critic", ["shared", "separate"])
+def test_a_history_is_learned_from_shuffled_samples_as_from_sequences(critic):
+    net = {"history": 2, "critic": critic, "normalise_obs": True}
+    learner = make_learner(BOX, net=net, minibatch_size=60, epochs=1)
+    buffer = make_buffer(learner.net)
+    assert learner.explicit is not None
+    metrics = learner.update(buffer)
+    # One minibatch of the policy that acted: every ratio is 1 only if it is shown what it saw then.
+    assert metrics["loss/approx_kl"] == pytest.approx(0.0, abs=1e-6)
+    assert metrics["loss/clip_fraction"] == 0.0
 
 
 @pytest.mark.parametrize("net", [{}, {"recurrent": "gru"}])
@@ -225,6 +252,8 @@ def test_wrong_options_name_the_valid_choices():
         PPOConfig(gamma=1.5)
     with pytest.raises(ValueError, match="dual_clip"):
         PPOConfig(dual_clip=0.5)
+    with pytest.raises(ValueError, match="adapt_kl must be positive"):
+        PPOConfig(adapt_kl=0.0)
     with pytest.raises(ValueError, match="constant, linear"):
         make_learner(learning_rate_schedule="cosine").update(make_buffer(make_learner().net))
 
