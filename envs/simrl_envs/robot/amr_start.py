@@ -124,12 +124,17 @@ def place_mover(view: View, draw: Draw, room: Room, sweep: np.ndarray) -> None:
 
 
 def place_obstacles(
-    view: View, draw: Draw, room: Room, sweep: np.ndarray, keep: np.ndarray
+    view: View,
+    draw: Draw,
+    room: Room,
+    sweep: np.ndarray,
+    keep: np.ndarray,
+    avoid: np.ndarray | None = None,
 ) -> None:
     """Put obstacles where they leave the robot a way from the first of its places to the others.
 
-    keep: where the robot will have to be `[M, P, 2]`.  Obstacles for which there is no room are
-    left away.
+    keep: where the robot will have to be `[M, P, 2]`.  avoid: where its arm will be `[M, Q, 2]`.
+    Obstacles for which there is no room are left away.
     """
     count, rows = len(room.radii), view.num_rows
     discs = np.zeros((rows, count, 3))
@@ -139,6 +144,9 @@ def place_obstacles(
         fit &= to_sweep(points, sweep) >= radius + SPACE
         gap = points[:, :, None] - keep[:, None]
         fit &= (np.sqrt((gap * gap).sum(-1)) >= radius + ROBOT_RADIUS + SPACE).all(-1)
+        if avoid is not None:
+            gap = points[:, :, None] - avoid[:, None]
+            fit &= (np.sqrt((gap * gap).sum(-1)) >= radius + SPACE).all(-1)
         gap = points[:, :, None] - discs[:, None, :index, :2]
         wide = np.sqrt((gap * gap).sum(-1)) - radius - discs[:, None, :index, 2]
         fit &= ((wide >= GAP) | (discs[:, None, :index, 2] == 0)).all(-1)

@@ -14,6 +14,7 @@ from simrl_envs.robot.amr_start import (
     place_mover,
     place_obstacles,
     place_robot,
+    to_sweep,
     write_obstacles,
 )
 from simrl_envs.robot.kinematics import about, product, rotated, site_poses
@@ -32,12 +33,18 @@ Z = np.array([0.0, 0.0, 1.0])
 
 
 def _finish(
-    view: View, draw: Draw, room: Room, pose: np.ndarray, sweep: np.ndarray, keep: np.ndarray
+    view: View,
+    draw: Draw,
+    room: Room,
+    pose: np.ndarray,
+    sweep: np.ndarray,
+    keep: np.ndarray,
+    avoid: np.ndarray | None = None,
 ) -> None:
-    """Place everything: the robot at `pose`, and obstacles off it and the places to `keep`."""
+    """Put obstacles off the robot at `pose`, the places to `keep` for it and those to `avoid`."""
     places = np.concatenate([pose[:, None, :2], keep], axis=1)
     place_mover(view, draw, room, sweep)
-    place_obstacles(view, draw, room, sweep, places)
+    place_obstacles(view, draw, room, sweep, places, avoid)
     write_obstacles(view, room)
 
 
@@ -78,38 +85,65 @@ def reach(
     target_noise: how far the arm's joints are from home there [rad].  lowest: least height of the
     hand [m].  clearance: least distance of hand, wrist and elbow from walls and furniture [m].
     """
-    built, rows = room.built, view.num_rows
     sweep = draw_sweep(draw, room)
     stand = draw_pose(draw, "goal", room, sweep)
     pose = draw_pose(draw, "base", room, sweep)
-    noise = draw.between("target", -target_noise, target_noise, CANDIDATES * len(ARM))
-    angles = np.asarray(HOME) + noise.reshape(rows * CANDIDATES, len(ARM))
-    low, high = built.joint_range.T
-    margin = 0.1 * np.minimum(high - low, 2.0 * np.pi)
-    qpos = np.tile(built.home, (rows * CANDIDATES, 1))
-    qpos[:, built.qpos(*ARM)] = np.clip(angles, low + margin, high - margin)
-    base = np.repeat(stand, CANDIDATES, axis=0)
-    yaw = about(Z, base[:, 2])
-    fit = np.ones(rows * CANDIDATES, np.bool_)
-    for site in ("elbow", "wrist", "end_effector"):
-        place, turn = site_poses(built.model, site, qpos)
-        place = rotated(yaw, place)
-        place[:, :2] += base[:, :2]
-        fit &= room.clear(place[:, :2], clearance) & (place[:, 2] > lowest)
-    # Not over the base itself, where the arm would have to fold.
-    gap = place[:, :2] - base[:, :2]
-    fit &= (gap * gap).sum(axis=1) > 0.45**2
-    chosen, found = first(fit.reshape(rows, CANDIDATES))
-    pick = np.arange(rows) * CANDIDATES + chosen
-    home = rotated(yaw[pick], site_poses(built.model, "end_effector", built.home[None])[0])
-    home[:, :2] += stand[:, :2]
-    home_turn = product(yaw[pick], site_poses(built.model, "end_effector", built.home[None])[1])
-    goal = np.where(found[:, None], place[pick], home)
-    goal_turn = np.where(found[:, None], product(yaw[pick], turn[pick]), home_turn)
+    angles = draw_arm(draw, room, stand, sweep, target_noise, lowest, clearance)
+    points, turn = arm_points(room, stand, angles)
     place_robot(view, draw, room, pose, joint_noise)
-    view.command[:, :3], view.command[:, 3:7] = goal, goal_turn
-    _finish(view, draw, room, pose, sweep, stand[:, None, :2])
-    _show_goal(view, room, goal, goal_turn)
+    view.command[:, :3], view.command[:, 3:7] = points[:, -1], turn
+    _finish(view, draw, room, pose, sweep, stand[:, None, :2], points[:, :, :2])
+    _show_goal(view, room, points[:, -1], turn)
+
+
+def arm_points(room: Room, base: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return elbow, wrist and hand `[M, 3, 3]` [m] in the world, and the hand's quaternions.
+
+    base: poses of the base `[M, 3]`.  angles: of the arm's joints `[M, 7]` [rad].
+    """
+    built = room.built
+    qpos = np.tile(built.home, (len(angles), 1))
+    qpos[:, built.qpos(*ARM)] = angles
+    yaw = about(Z, base[:, 2])
+    points = np.empty((len(angles), 3, 3))
+    for index, site in enumerate(("elbow", "wrist", "end_effector")):
+        place, turn = site_poses(built.model, site, qpos)
+        points[:, index] = rotated(yaw, place)
+    points[:, :, :2] += base[:, None, :2]
+    return points, product(yaw, turn)
+
+
+def draw_arm(
+    draw: Draw,
+    room: Room,
+    base: np.ndarray,
+    sweep: np.ndarray,
+    spread: float,
+    lowest: float,
+    clearance: float,
+) -> np.ndarray:
+    """Draw angles of the arm's joints `[M, 7]` [rad] that are free where the base is at `base`.
+
+    Elbow, wrist and hand keep `clearance` [m] from walls, furniture and the moving obstacle's way,
+    and the hand is `lowest` [m] up and not above the base.
+    """
+    rows = len(base)
+    noise = draw.between("target", -spread, spread, CANDIDATES * len(ARM))
+    low, high = room.built.joint_range.T
+    # Off the limits, where a controller has no room, by a tenth of the range.
+    margin = 0.1 * np.minimum(high - low, 2.0 * np.pi)
+    angles = np.asarray(HOME) + noise.reshape(rows * CANDIDATES, len(ARM))
+    angles = np.clip(angles, low + margin, high - margin)
+    points = arm_points(room, np.repeat(base, CANDIDATES, axis=0), angles)[0]
+    points = points.reshape(rows, CANDIDATES * 3, 3)
+    fit = room.clear(points[:, :, :2], clearance)
+    fit &= to_sweep(points[:, :, :2], sweep) >= clearance
+    offset = (points - base[:, None, :] * np.array([1.0, 1.0, 0.0])).reshape(rows, -1, 3, 3)
+    far = np.sqrt((offset[:, :, 2, :2] ** 2).sum(-1)) > 0.45
+    high_enough = (offset[:, :, 2, 2] > lowest) & (offset[:, :, :, 2] > 0.55).all(-1)
+    chosen, found = first(fit.reshape(rows, -1, 3).all(-1) & far & high_enough)
+    picked = angles.reshape(rows, CANDIDATES, -1)[np.arange(rows), chosen]
+    return np.where(found[:, None], picked, np.asarray(HOME))
 
 
 @start("amr_pick")
