@@ -9,6 +9,7 @@ from simrl.learn.loop import LoopConfig
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCriticConfig
 from simrl.nn.encoders import EncoderConfig
+from simrl.runs import robot_presets
 from simrl.runs.config import EvalConfig, TrainConfig
 from simrl.selfplay.league import LeagueConfig
 
@@ -124,6 +125,7 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "cart-pole": cart_pole,
     "memory": memory,
     "connect-four": connect_four,
+    **robot_presets.PRESETS,
 }
 """Every preset by the name that `simrl train` takes."""
 

@@ -1,0 +1,193 @@
+"""Ready-made runs of PPO on robots; each is a function that returns its config.
+
+Lengths are in steps, so that a seed gives the same policy whatever else the machine does.  All nets
+are small and run on one torch thread; the physics takes every core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from simrl.learn.loop import LoopConfig
+from simrl.learn.ppo import PPOConfig
+from simrl.nn.actor_critic import ActorCriticConfig
+from simrl.runs.config import EvalConfig, TrainConfig
+
+
+def cartpole_swingup() -> TrainConfig:
+    """Swing a pole up and hold it."""
+    return _run(
+        "cartpole-swingup",
+        {"seconds": 5.0},
+        num_envs=128,
+        unroll=64,
+        steps=6_000_000,
+        hidden=(64, 64),
+        log_std=-0.5,
+        gamma=0.99,
+    )
+
+
+def quadrotor_track() -> TrainConfig:
+    """Fly a figure of eight with a quadrotor."""
+    return _run(
+        "quadrotor-track",
+        {"seconds": 3.0},
+        num_envs=128,
+        unroll=64,
+        steps=7_500_000,
+        hidden=(64, 64),
+        log_std=-1.2,
+        gamma=0.97,
+    )
+
+
+def arm_reach() -> TrainConfig:
+    """Bring an arm's hand to a pose by targets of its joints' servos."""
+    return _run(
+        "arm-reach",
+        {"control": "position", "seconds": 2.0},
+        num_envs=128,
+        unroll=64,
+        steps=3_000_000,
+        hidden=(128, 128),
+        log_std=-1.0,
+        gamma=0.97,
+    )
+
+
+def quadruped_velocity() -> TrainConfig:
+    """Walk with four legs at a commanded velocity, on flat ground.
+
+    Physics steps and decimation are those of Rudin et al. 2022, "Learning to Walk in Minutes Using
+    Massively Parallel Deep Reinforcement Learning", as is the step size that follows the KL
+    divergence; the batch is eight times as small, for two cores instead of a GPU.
+    """
+    return TrainConfig(
+        env="quadruped-velocity",
+        env_options={
+            "physics_step": 0.005,
+            "command_x": (-0.7, 1.2),
+            "command_y": (-0.3, 0.3),
+            "command_yaw": (-0.7, 0.7),
+            "resample": 5.0,
+        },
+        num_envs=512,
+        net=ActorCriticConfig(
+            hidden=(128, 128),
+            activation="tanh",
+            critic="privileged",
+            normalise_obs=True,
+            initial_log_std=-1.4,
+        ),
+        ppo=PPOConfig(
+            learning_rate=1e-3,
+            learning_rate_schedule="linear",
+            learning_rate_end=1e-4,
+            adapt_kl=0.01,
+            epochs=4,
+            minibatch_size=3072,
+            gamma=0.99,
+            gae_lambda=0.95,
+            entropy_coef=0.003,
+            entropy_schedule="linear",
+            dual_clip=None,
+            normalise_value=True,
+            max_grad_norm=1.0,
+            threads=1,
+        ),
+        loop=LoopConfig(unroll=24, steps=20_000_000),
+        evaluation=EvalConfig(games=50, every_minutes=60.0, deterministic=True),
+    )
+
+
+def _gymnasium(name: str) -> Callable[[], TrainConfig]:
+    """Make the preset of one of gymnasium's tasks: a million steps, as the literature reports."""
+
+    def build() -> TrainConfig:
+        return TrainConfig(
+            env=f"gymnasium/{name}",
+            num_envs=32,
+            net=ActorCriticConfig(
+                hidden=(64, 64),
+                activation="tanh",
+                critic="separate",
+                normalise_obs=True,
+                initial_log_std=-0.5,
+            ),
+            ppo=PPOConfig(
+                learning_rate=3e-4,
+                learning_rate_schedule="linear",
+                epochs=10,
+                minibatch_size=64,
+                gamma=0.99,
+                gae_lambda=0.95,
+                entropy_coef=0.0,
+                value_coef=0.25,
+                dual_clip=None,
+                normalise_value=True,
+                threads=1,
+            ),
+            loop=LoopConfig(unroll=64, steps=1_000_000),
+            evaluation=EvalConfig(games=50, every_minutes=60.0, deterministic=True),
+        )
+
+    build.__doc__ = f"Run gymnasium's {name} for a million steps."
+    return build
+
+
+def _run(
+    env: str,
+    options: dict[str, Any],
+    *,
+    num_envs: int,
+    unroll: int,
+    steps: int,
+    hidden: tuple[int, ...],
+    log_std: float,
+    gamma: float,
+) -> TrainConfig:
+    """Return what these runs share: short episodes, values apart, step sizes that fall to 0.
+
+    Episodes are shorter than the task's, since most of what can be won is won soon after the start;
+    where time cuts one, the value of its last observation stands for what would have followed.
+    """
+    return TrainConfig(
+        env=env,
+        env_options=options,
+        num_envs=num_envs,
+        net=ActorCriticConfig(
+            hidden=hidden,
+            activation="tanh",
+            critic="separate",
+            normalise_obs=True,
+            initial_log_std=log_std,
+        ),
+        ppo=PPOConfig(
+            learning_rate=1e-3,
+            learning_rate_schedule="linear",
+            epochs=6,
+            minibatch_size=num_envs * unroll // 4,
+            gamma=gamma,
+            gae_lambda=0.95,
+            entropy_coef=0.0,
+            dual_clip=None,
+            normalise_value=True,
+            threads=1,
+        ),
+        loop=LoopConfig(unroll=unroll, steps=steps),
+        evaluation=EvalConfig(games=50, every_minutes=60.0, deterministic=True),
+    )
+
+
+PRESETS: dict[str, Callable[[], TrainConfig]] = {
+    "cartpole-swingup": cartpole_swingup,
+    "quadrotor-track": quadrotor_track,
+    "arm-reach": arm_reach,
+    "quadruped-velocity": quadruped_velocity,
+    "halfcheetah": _gymnasium("HalfCheetah-v5"),
+    "hopper": _gymnasium("Hopper-v5"),
+    "walker2d": _gymnasium("Walker2d-v5"),
+}
+"""Every preset of this module by name."""

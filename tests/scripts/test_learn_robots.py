@@ -1,0 +1,41 @@
+"""Learning on robots: missing runs are trained once, and figures come in both forms."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def script():
+    return runpy.run_path(str(SCRIPTS / "learn_robots.py"))
+
+
+def test_unknown_recipes_are_told(script, tmp_path):
+    with pytest.raises(ValueError, match="the recipes are cartpole-swingup, "):
+        script["measure"](script["Arguments"](recipes=("go-kart",), out=tmp_path))
+
+
+def test_a_run_without_a_checkpoint_is_told(script, tmp_path):
+    begun = tmp_path / "hopper-seed-0"
+    begun.mkdir()
+    (begun / "config.yaml").write_text("env: hopper\n")
+    with pytest.raises(ValueError, match="remove it to train it again"):
+        script["train_missing"]("hopper", [0], tmp_path)
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_trained_once(script, tmp_path, capsys):
+    arguments = script["Arguments"](
+        recipes=("cartpole-swingup",), seeds=(0,), steps=8192, games=4, out=tmp_path, json=True
+    )
+    script["main"](arguments)
+    first = json.loads(capsys.readouterr().out)["figures"]
+    trained = (tmp_path / "cartpole-swingup-seed-0" / "metrics.jsonl").stat().st_mtime_ns
+    script["main"](arguments)
+    assert json.loads(capsys.readouterr().out)["figures"] == first
+    assert (tmp_path / "cartpole-swingup-seed-0" / "metrics.jsonl").stat().st_mtime_ns == trained
+    assert first["cartpole_cost_over_nmpc"] > 1.0
