@@ -47,6 +47,8 @@ class LeggedConfig:
     """Foothold's shift for the velocity error's integral."""
     sidestep: float = 0.0
     """Foothold's shift for the distance from the wanted path."""
+    sway: float = 0.1
+    """Difference from the mean velocity that is the gait's own sway and moves no foothold [m/s]."""
     swing_stiffness: float = 500.0
     """Swinging foot's acceleration for its distance from its way [1/s^2]."""
     swing_damping: float = 30.0
@@ -61,7 +63,7 @@ class LeggedConfig:
     """Length of a planning step [s]."""
     rpy_weight: Triple = (50.0, 50.0, 20.0)
     """Planner's weight of roll, pitch and yaw [1/rad^2]."""
-    position_weight: Triple = (5.0, 5.0, 100.0)
+    position_weight: Triple = (30.0, 30.0, 100.0)
     """Planner's weight of the place [1/m^2]."""
     omega_weight: Triple = (0.5, 0.5, 0.5)
     """Planner's weight of the angular velocity [s^2/rad^2]."""
@@ -79,10 +81,13 @@ class LeggedConfig:
     """Likewise for its speed's error [1/s]."""
     base_weight: Triple = (1.0, 1.0, 0.3)
     """Weight of the base's acceleration in whole-body control: level, vertical, rotation."""
-    foot_weight: float = 0.1
+    foot_weight: float = 10.0
     """Weight of a swinging foot's acceleration there."""
     force_share: float = 1.0
     """Weight of planned forces there, as shares of the robot's weight, squared."""
+
+    dry_friction: float = 1.0
+    """Share of the joints' dry friction that is made up for."""
 
     def __post_init__(self) -> None:
         find_gait(self.gait)

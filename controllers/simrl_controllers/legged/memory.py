@@ -19,6 +19,7 @@ MEMORY = np.dtype(
         ("progress", "f8", (4,)),  # of a swing, 0 to 1
         ("lift", "f8", (4,)),  # progress at which the swing began
         ("landed", "f8", (4,)),  # 1 where it ended before its time
+        ("held", "f8", (4,)),  # 1 once the foot has touched the ground since its swing
         ("source", "f8", (4, 3)),  # where it began, centre of the foot [m]
         ("target", "f8", (4, 3)),  # where it shall land, centre of the foot [m]
         ("late", "f8", (4,)),  # how long the ground has been missed [s]
@@ -28,6 +29,7 @@ MEMORY = np.dtype(
         ("command", "f8", (3,)),  # vx, vy [m/s], yaw rate [rad/s], ramped
         ("place", "f8", (3,)),  # where the base shall be [m]
         ("yaw", "f8"),  # where it shall face [rad]
+        ("mean", "f8", (2,)),  # velocity over about a cycle, heading's axes [m/s]
         ("drift", "f8", (2,)),  # integral of the velocity's error, heading's axes [m]
         ("friction", "f8"),  # what the ground is believed to hold
         ("calm", "f8"),  # how long there has been no reason to step [s]

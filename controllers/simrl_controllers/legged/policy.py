@@ -1,4 +1,4 @@
-"""Walk on four legs: plan forces by convex MPC, and turn them into torques by whole-body control."""
+"""Walk on four legs: plan forces by convex MPC, turn them into torques by whole-body control."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from simrl_controllers.legged.tuning import Tuning, tune
 from simrl_controllers.wbc import WbcConfig, WbcInputs, WeightedWbc
 
 Array = np.ndarray
+SLOW = 0.03
+"""Speed of a joint at which three quarters of its dry friction are made up for [rad/s]."""
+AHEAD = 0.02
+"""How far ahead the speed is taken that decides the sense of dry friction [s]."""
 
 
 class LeggedPolicy:
@@ -57,6 +61,7 @@ class LeggedPolicy:
         )
         self._others = np.setdiff1d(np.arange(6, nv), self._order[robot.leg_joints.ravel()])
         self._force_weight = config.force_share / weight**2
+        self._dry = config.dry_friction * robot.friction_loss
         self._low = np.array(spec.actions.low)  # type: ignore[union-attr]
         self._high = np.array(spec.actions.high)  # type: ignore[union-attr]
         self._command = np.array(config.command, np.float64) if config.command else None
@@ -153,8 +158,10 @@ class LeggedPolicy:
         that the accelerations lead to.
         """
         robot = self.robot
+        push, speed = acceleration[:, self._order], qvel[:, self._order]
+        torque = torque + self._dry * np.tanh((speed + AHEAD * push) / SLOW)
         if robot.control == "position":
-            speed = qvel[:, self._order] + 0.5 * self._dt * acceleration[:, self._order]
+            speed = speed + 0.5 * self._dt * push
             angle = qpos[:, self._order + 1] + 0.5 * self._dt * qvel[:, self._order]
             torque = angle + (torque + robot.damping * speed) / robot.stiffness
         action: Array = np.clip(torque, self._low, self._high).astype(np.float32)

@@ -57,6 +57,8 @@ class Tuning(NamedTuple):
     """Foothold's shift for the velocity error's integral."""
     sidestep: float
     """Foothold's shift for the distance from the wanted path."""
+    sway: float
+    """Part of a velocity that is a gait's own sway [m/s]."""
     swing_stiffness: float
     """Foot's acceleration for its distance [1/s^2]."""
     swing_damping: float
@@ -120,6 +122,7 @@ def tune(robot: LeggedRobot, config: LeggedConfig, dt: float) -> Tuning:
         capture=config.capture,
         integral=config.integral,
         sidestep=config.sidestep,
+        sway=config.sway,
         swing_stiffness=config.swing_stiffness,
         swing_damping=config.swing_damping,
         stance_damping=config.stance_damping,
@@ -133,7 +136,7 @@ def tune(robot: LeggedRobot, config: LeggedConfig, dt: float) -> Tuning:
                 turn_damping,
                 turn_damping,
             ]
-        ),  # fmt: skip
+        ),
         touch=0.02 * robot.mass * robot.gravity,
         lead=0.2 * height,
         turn_lead=0.2,

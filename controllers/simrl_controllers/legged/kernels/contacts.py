@@ -13,7 +13,7 @@ from simrl_controllers.legged.tuning import Tuning
 EARLIEST_LANDING = 0.5
 """Progress of a swing after which a touch ends it; before, it may be the ground that it left."""
 GRACE = 0.03
-"""Time for which a standing foot may be without contact before it reaches for the ground [s]."""
+"""Time for which a foot that stood may be without contact before it reaches for the ground [s]."""
 
 
 @kernel
@@ -24,7 +24,7 @@ def follow_contacts(
     for leg in range(4):
         if row.stance[leg] == 0.0:
             if row.late[leg] < 0.0:
-                row.late[leg] = 0.0
+                row.late[leg], row.held[leg] = 0.0, 0.0
                 for k in range(3):
                     row.source[leg, k] = feet[leg, k]
             if touch[leg] and row.progress[leg] > EARLIEST_LANDING:
@@ -32,10 +32,11 @@ def follow_contacts(
         if row.stance[leg] == 1.0:
             row.late[leg] = 0.0 if touch[leg] else row.late[leg] + tune.dt
             if touch[leg]:
+                row.held[leg] = 1.0
                 for k in range(3):
                     row.ground[leg, k] = feet[leg, k]
                     row.target[leg, k] = feet[leg, k]
-        active[leg] = row.stance[leg] == 1.0 and row.late[leg] <= GRACE
+        active[leg] = row.held[leg] == 1.0 and row.late[leg] <= GRACE
 
 
 @kernel

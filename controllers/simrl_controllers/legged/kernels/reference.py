@@ -47,8 +47,11 @@ def follow_command(
         row.place[0] = place[0] + x * tune.lead / far
         row.place[1] = place[1] + y * tune.lead / far
     row.place[2] = height_at(row, place[0], place[1]) + tune.height
-    error_x = c * velocity[0] + s * velocity[1] - row.command[0]
-    error_y = -s * velocity[0] + c * velocity[1] - row.command[1]
+    vx, vy = c * velocity[0] + s * velocity[1], -s * velocity[0] + c * velocity[1]
+    share = tune.dt / (row.period + tune.dt)
+    row.mean[0] += share * (vx - row.mean[0])
+    row.mean[1] += share * (vy - row.mean[1])
+    error_x, error_y = vx - row.command[0], vy - row.command[1]
     keep = 1.0 - FORGET * tune.dt
     row.drift[0] = max(-MOST_DRIFT, min(MOST_DRIFT, keep * row.drift[0] + error_x * tune.dt))
     row.drift[1] = max(-MOST_DRIFT, min(MOST_DRIFT, keep * row.drift[1] + error_y * tune.dt))

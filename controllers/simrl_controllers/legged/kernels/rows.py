@@ -132,7 +132,7 @@ def sense_rows(
     """
     for i in range(qpos.shape[0]):
         for leg in range(4):
-            standing = memory[i].begun == 0.0 or memory[i].stance[leg] == 1.0
+            standing = memory[i].begun == 0.0 or memory[i].held[leg] == 1.0
             work.point[i, leg, 2] = -tune.radius[leg] if standing else 0.0
     evaluate_rows(
         tree, qpos, qvel, work.point, work.mass, work.bias, work.feet, work.speed, work.jacobian,
@@ -188,7 +188,7 @@ def _begin(row: Any, tune: Tuning, feet: np.ndarray, place: np.ndarray, yaw: flo
         lowest = min(lowest, feet[leg, 2])
     for leg in range(4):
         row.offset[leg] = tune.gaits[0, 2 + leg]
-        row.stance[leg] = 1.0
+        row.stance[leg], row.held[leg] = 1.0, 1.0
         for k in range(3):
             row.ground[leg, k] = feet[leg, k]
             row.target[leg, k] = feet[leg, k]

@@ -12,10 +12,18 @@ from simrl_controllers.legged.kernels.compile import kernel
 from simrl_controllers.legged.kernels.contacts import GRACE, height_at
 from simrl_controllers.legged.tuning import Tuning
 
+PLANNED = 0.92
+"""Share of a swing's way on which a foot meets the ground, and so is at the end of its time."""
 REACHING = 0.6
 """Speed at which a foot that missed the ground goes down [m/s]."""
 DEEPEST = 0.4
 """Share of the base's height by which a foot may reach below the ground that was expected."""
+
+
+@kernel
+def beyond(value: float, limit: float) -> float:
+    """Return by how much a value exceeds a limit on either side."""
+    return max(0.0, value - limit) + min(0.0, value + limit)
 
 
 @kernel
@@ -37,6 +45,9 @@ def choose_foothold(
     vy = -s * velocity[0] + c * velocity[1]
     away_x = c * (place[0] - row.place[0]) + s * (place[1] - row.place[1])
     away_y = -s * (place[0] - row.place[0]) + c * (place[1] - row.place[1])
+    # The sway of a regular gait is no reason to step elsewhere; only what exceeds it is.
+    vx = row.mean[0] + beyond(vx - row.mean[0], tune.sway)
+    vy = row.mean[1] + beyond(vy - row.mean[1], tune.sway)
     error_x, error_y = vx - row.command[0], vy - row.command[1]
     fall = math.sqrt(tune.height / tune.gravity)
     gain = tune.raibert + tune.capture * max(0.0, fall - 0.5 * stance)
@@ -67,8 +78,13 @@ def lead_foot(
     Along the ground a quintic from start to landing; above it the same with a bump on top.
     """
     begin = row.lift[leg]
-    share = max(0.0, min(1.0, (row.progress[leg] - begin) / max(1.0 - begin, 1e-3)))
-    rate = 1.0 / max(row.period * (1.0 - row.duty) * (1.0 - begin), 1e-3)
+    rate = PLANNED / max(row.period * (1.0 - row.duty) * (1.0 - begin), 1e-3)
+    if row.stance[leg] == 0.0:
+        share = max(0.0, PLANNED * (row.progress[leg] - begin) / max(1.0 - begin, 1e-3))
+    else:
+        share = PLANNED + row.late[leg] * rate
+    if share >= 1.0:
+        share, rate = 1.0, 0.0
     a = share
     way = a * a * a * (10.0 - 15.0 * a + 6.0 * a * a)
     way_rate = 30.0 * a * a * (1.0 - a) * (1.0 - a) * rate
@@ -96,7 +112,7 @@ def reach_down(
     row: Any, tune: Tuning, leg: int, foot: np.ndarray, speed: np.ndarray, out: np.ndarray
 ) -> None:
     """Write the acceleration of a foot that missed the ground: straight down `[3]`."""
-    late = row.late[leg] - GRACE
+    late = max(0.0, row.late[leg] - GRACE)
     depth = min(REACHING * late, DEEPEST * tune.height)
     falls = REACHING if depth < DEEPEST * tune.height else 0.0
     for k in range(3):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from simrl_controllers.legged.kernels.compile import kernel
+from simrl_controllers.legged.kernels.contacts import GRACE
 from simrl_controllers.legged.kernels.dynamics import apply, cross
 from simrl_controllers.legged.kernels.steps import lead_foot, reach_down
 from simrl_controllers.legged.tuning import Tuning
@@ -126,7 +127,7 @@ def write_feet(
         if active[leg]:
             for k in range(3):
                 target[leg, k] = -tune.stance_damping * speed[leg, k]
-        elif row.stance[leg] == 1.0:
+        elif row.stance[leg] == 1.0 and (row.held[leg] == 1.0 or row.late[leg] > GRACE):
             reach_down(row, tune, leg, feet[leg], speed[leg], target[leg])
         else:
             lead_foot(row, tune, leg, feet[leg], speed[leg], target[leg])
