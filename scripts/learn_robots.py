@@ -11,9 +11,7 @@ Runs that the folder holds already are not trained again.  What is measured, and
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +19,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from simrl.runs.config import is_run
-from simrl.runs.robot_scores import RECIPES, score_runs
+from simrl.runs.robot_recipes import RUNS, measure_recipes
+from simrl.runs.robot_scores import RECIPES
 
 
 @dataclass(frozen=True)
@@ -37,50 +35,17 @@ class Arguments:
     """Agent-steps of each run, to try the script out; by default those of the preset."""
     games: int | None = None
     """Episodes that each policy plays; by default those of the recipe."""
-    out: Path = Path("runs/learn-robots")
+    out: Path = RUNS
     """Folder of the runs."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
 
-def train_missing(
-    preset: str, seeds: Sequence[int], out: Path, steps: int | None = None
-) -> list[Path]:
-    """Train the seeds of a preset that `out` does not hold yet; return all their folders.
-
-    ValueError names a run that was begun and never finished.
-    """
-    folders = [out / f"{preset}-seed-{seed}" for seed in seeds]
-    out.mkdir(parents=True, exist_ok=True)
-    for seed, folder in zip(seeds, folders, strict=True):
-        if is_run(folder):
-            if not any((folder / "checkpoints").glob("*")):
-                raise ValueError(f"{folder} holds no checkpoint: remove it to train it again")
-            continue
-        command = [sys.executable, "-m", "simrl.cli", "train", preset, "--seed", str(seed)]
-        command += ["--out", str(folder)]
-        if steps is not None:
-            command += ["--steps", str(steps)]
-        with folder.with_suffix(".log").open("w") as log:
-            subprocess.run(command, check=True, stdout=log, stderr=log)
-    return folders
-
-
-def measure(args: Arguments) -> dict[str, float]:
-    """Train what is missing and return the figures of every recipe that was asked for."""
-    unknown = [name for name in args.recipes if name not in RECIPES]
-    if unknown:
-        raise ValueError(f"unknown recipe {unknown[0]!r}; the recipes are {', '.join(RECIPES)}")
-    figures: dict[str, float] = {}
-    for name in args.recipes:
-        folders = train_missing(name, args.seeds, args.out, args.steps)
-        figures |= score_runs(RECIPES[name], folders, games=args.games)
-    return figures
-
-
 def main(args: Arguments) -> None:
     """Train, measure and print."""
-    figures = measure(args)
+    figures = measure_recipes(
+        args.recipes, args.seeds, args.out, steps=args.steps, games=args.games
+    )
     if args.json:
         sys.stdout.write(json.dumps({"figures": figures}) + "\n")
         return

@@ -10,15 +10,12 @@ task's reward, beside a model-based controller's from the same starts; see
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from report import add_json_flag, report
 
+from simrl.runs.robot_recipes import RUNS, measure_recipes
 from simrl.runs.robot_scores import RECIPES
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from learn_robots import Arguments, measure
 
 BARS = {
     "cartpole_cost_over_nmpc": "bar 1.1 in 5 minutes",
@@ -40,17 +37,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     parser.add_argument("--games", type=int, help="episodes that each policy plays")
     parser.add_argument("--steps", type=int, help="agent-steps of a run that is missing")
-    parser.add_argument("--out", type=Path, default=Arguments.out, help="folder of the runs")
+    parser.add_argument("--out", type=Path, default=RUNS, help="folder of the runs")
     add_json_flag(parser)
     options = parser.parse_args()
-    figures = measure(
-        Arguments(
-            recipes=tuple(options.recipes),
-            seeds=tuple(options.seeds),
-            steps=options.steps,
-            games=options.games,
-            out=options.out,
-        )
+    figures = measure_recipes(
+        options.recipes, options.seeds, options.out, steps=options.steps, games=options.games
     )
     report(
         figures,

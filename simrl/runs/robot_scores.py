@@ -87,7 +87,8 @@ def score_runs(
         raise ValueError(f"{recipe.preset}: there are no runs to measure")
     count = games or recipe.games
     scores = [_play(recipe, Path(folder), count, seed) for folder in folders]
-    name, figures = recipe.figure, {}
+    name = recipe.figure
+    figures: dict[str, float] = {}
     if recipe.controllers:
         table = np.stack([costs(score, recipe_spec(recipe, folders[0])) for score in scores])
         beside = _cheapest(recipe, folders[0], count, seed)

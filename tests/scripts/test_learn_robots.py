@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from simrl.runs.robot_recipes import measure_recipes, train_missing
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
@@ -14,17 +16,17 @@ def script():
     return runpy.run_path(str(SCRIPTS / "learn_robots.py"))
 
 
-def test_unknown_recipes_are_told(script, tmp_path):
+def test_unknown_recipes_are_told(tmp_path):
     with pytest.raises(ValueError, match="the recipes are cartpole-swingup, "):
-        script["measure"](script["Arguments"](recipes=("go-kart",), out=tmp_path))
+        measure_recipes(("go-kart",), (0,), tmp_path)
 
 
-def test_a_run_without_a_checkpoint_is_told(script, tmp_path):
+def test_a_run_without_a_checkpoint_is_told(tmp_path):
     begun = tmp_path / "hopper-seed-0"
     begun.mkdir()
     (begun / "config.yaml").write_text("env: hopper\n")
     with pytest.raises(ValueError, match="remove it to train it again"):
-        script["train_missing"]("hopper", [0], tmp_path)
+        train_missing("hopper", [0], tmp_path)
 
 
 @pytest.mark.slow

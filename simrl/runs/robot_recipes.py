@@ -1,0 +1,62 @@
+"""Train robot presets from several seeds, those that are missing, and measure them all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from simrl.runs.config import is_run
+from simrl.runs.robot_scores import RECIPES, score_runs
+
+RUNS = Path("runs/learn-robots")
+"""Where `make learn-robots` keeps its runs."""
+
+
+def measure_recipes(
+    presets: Sequence[str],
+    seeds: Sequence[int],
+    out: Path = RUNS,
+    *,
+    steps: int | None = None,
+    games: int | None = None,
+) -> dict[str, float]:
+    """Train what `out` does not hold yet and return the figures of every preset.
+
+    steps: agent-steps of a run that is missing; None: the preset's own.  games: episodes that each
+    policy plays; None: the recipe's own.  ValueError lists the valid presets.
+    """
+    unknown = [name for name in presets if name not in RECIPES]
+    if unknown:
+        raise ValueError(f"unknown recipe {unknown[0]!r}; the recipes are {', '.join(RECIPES)}")
+    figures: dict[str, float] = {}
+    for name in presets:
+        folders = train_missing(name, seeds, out, steps=steps)
+        figures |= score_runs(RECIPES[name], folders, games=games)
+    return figures
+
+
+def train_missing(
+    preset: str, seeds: Sequence[int], out: Path, *, steps: int | None = None
+) -> list[Path]:
+    """Train the seeds of a preset that `out` does not hold yet; return all their folders.
+
+    Each is one `simrl train` in a process of its own, one after another, so that minutes are those
+    of the whole machine; what it prints goes to a file beside the run.  ValueError names a run that
+    was begun and holds no checkpoint.
+    """
+    folders = [out / f"{preset}-seed-{seed}" for seed in seeds]
+    out.mkdir(parents=True, exist_ok=True)
+    for seed, folder in zip(seeds, folders, strict=True):
+        if is_run(folder):
+            if not any((folder / "checkpoints").glob("*")):
+                raise ValueError(f"{folder} holds no checkpoint: remove it to train it again")
+            continue
+        command = [sys.executable, "-m", "simrl.cli", "train", preset, "--seed", str(seed)]
+        command += ["--out", str(folder)]
+        if steps is not None:
+            command += ["--steps", str(steps)]
+        with folder.with_suffix(".log").open("w") as log:
+            subprocess.run(command, check=True, stdout=log, stderr=log)
+    return folders
