@@ -29,8 +29,8 @@ class WbcConfig:
     tolerance: float = 1e-6
     """KKT residual above which a solution counts as failed."""
     rank_tolerance: float = 1e-6
-    """Share of its largest singular direction below which a direction of a task counts as none, in
-    the strict hierarchy."""
+    """Share of a level's largest line below which what the levels above left of it counts as
+    nothing, in the strict hierarchy."""
 
     def __post_init__(self) -> None:
         if self.cone not in FACETS:

@@ -118,7 +118,7 @@ class _Row:
             )  # fmt: skip
         self.program = owner._programs[key]
         self.standing, self.num_equal = standing, len(owner.motors.free) + 3 * standing
-        self.relaxed = False
+        self.settled = False  # whether x keeps all limits
 
     def solve(self, line_level: Array, levels: Sequence[int]) -> None:
         """Write the row's result."""
@@ -142,18 +142,14 @@ class _Row:
     ) -> tuple[Array, Array]:
         """Solve one level, or for None what is left; returns the new point and basis."""
         rank, turned, *parts = self._level(line_level, level, x, basis)
-        solution, gap = self._once(*parts)
-        if solution is None and not self.relaxed:
+        solution, gap = self._best(rank, *parts)
+        if solution is None and not self.settled:
             x = self._relax(x)
             rank, turned, *parts = self._level(line_level, level, x, basis)
-            solution, gap = self._once(*parts)
+            solution, gap = self._best(rank, *parts)
         if solution is None:
-            cost, linear, rows, lower, upper = parts
-            result = solve_qp(
-                cost, linear, rows, lower, upper, solver="quadprog", settings=SETTINGS
-            )
-            solution, gap = result.x, result.kkt_residual
-            self.result.status[self.row] = result.code
+            solution, gap, self.result.status[self.row] = self._last_resort(*parts)
+        self.settled = True
         self.result.residual[self.row] = max(self.result.residual[self.row], gap)
         return x + turned @ solution, np.ascontiguousarray(turned[:, rank:])
 
@@ -162,34 +158,64 @@ class _Row:
     ) -> tuple[Any, ...]:
         config = self.owner.config
         if level is None:
-            return rest_program(
+            rank, turned, *parts = rest_program(
                 self.program, self.num_equal, self.owner._num_dofs, config.acceleration_weight,
                 config.force_weight, x, basis, config.rank_tolerance,
             )  # fmt: skip
-        return level_program(
-            self.row, self.inputs, self.program, self.num_equal, line_level,
-            self.owner.force_level, level, x, basis, config.rank_tolerance,
-        )  # fmt: skip
+        else:
+            rank, turned, *parts = level_program(
+                self.row, self.inputs, self.program, self.num_equal, line_level,
+                self.owner.force_level, level, x, basis, config.rank_tolerance,
+            )  # fmt: skip
+        if self.settled:  # x keeps the limits, but for rounding
+            parts[3], parts[4] = np.minimum(parts[3], 0.0), np.maximum(parts[4], 0.0)
+        return rank, turned, *parts
+
+    def _last_resort(
+        self, cost: Array, linear: Array, rows: Array, lower: Array, upper: Array
+    ) -> tuple[Array, float, int]:
+        """Solve by another solver; returns its last point, residual and status."""
+        if not len(linear):
+            return linear, np.inf, STATUS_CODES["infeasible"]
+        result = solve_qp(cost, linear, rows, lower, upper, solver="quadprog", settings=SETTINGS)
+        return result.x, result.kkt_residual, result.code
+
+    def _best(
+        self, rank: int, cost: Array, linear: Array, rows: Array, lower: Array, upper: Array
+    ) -> tuple[Array | None, float]:
+        """Solve a level; None if it fails.
+
+        The small cost of directions that the level does not see would bias it where limits bind: a
+        second solve charges only the distance from the first one's (a proximal-point step).
+        """
+        z, gap, bound = self._once(cost, linear, rows, lower, upper)
+        if z is None or not bound or rank in (0, len(linear)):
+            return z, gap
+        linear = linear.copy()
+        linear[rank:] -= cost[rank, rank] * z[rank:]
+        second, second_gap, _ = self._once(cost, linear, rows, lower, upper)
+        return (z, gap) if second is None else (second, second_gap)
 
     def _once(
         self, cost: Array, linear: Array, rows: Array, lower: Array, upper: Array
-    ) -> tuple[Array | None, float]:
-        """Solve by daqp; None if it fails or the optimality conditions say so."""
+    ) -> tuple[Array | None, float, bool]:
+        """Solve by daqp, None if it or its optimality conditions fail; also whether limits bind."""
         if not len(linear):
-            inside = np.all(lower <= 1e-7) and np.all(upper >= -1e-7)
-            return (np.zeros(0), 0.0) if inside else (None, np.inf)
+            inside = np.all(lower <= 1e-5) and np.all(upper >= -1e-5)
+            return (np.zeros(0), 0.0, False) if inside else (None, np.inf, False)
         sense = np.zeros(len(lower), np.int32)
-        z, _, flag, info = self.owner._daqp.solve(
-            cost, linear, rows, upper, lower, sense, **ACCURACY
-        )
-        if flag <= 0:
-            return None, np.inf
-        gap = residual(cost, linear, rows, lower, upper, z, info["lam"])
-        return (z, gap) if gap <= self.owner.config.tolerance else (None, gap)
+        for accuracy in (ACCURACY, ACCURACY | {"primal_tol": 1e-7}):
+            z, _, flag, info = self.owner._daqp.solve(
+                cost, linear, rows, upper, lower, sense, **accuracy
+            )
+            if flag > 0:
+                gap = residual(cost, linear, rows, lower, upper, z, info["lam"])
+                if gap <= self.owner.config.tolerance:
+                    return z, gap, bool(np.any(info["lam"]))
+        return None, np.inf, False
 
     def _relax(self, x: Array) -> Array:
         """Widen the limits by the least slack that lets them hold together; a point within them."""
-        self.relaxed = True
         program, size = self.program, len(x)
         equal = slice(len(self.owner.motors.free), self.num_equal)
         program.lower[equal] = program.upper[equal] = program.rows[equal] @ x
@@ -197,13 +223,16 @@ class _Row:
             program, self.owner.motors, self.standing, self.price, self.owner.config.slack_weight
         )
         weights[equal] = np.inf
-        easy = program._replace(cost=1e-6 * np.eye(size), linear=-1e-6 * x)
+        near = 1e-6 * self.owner.config.slack_weight  # of all points of least slack, the nearest
+        easy = program._replace(cost=near * np.eye(size), linear=-near * x)
         result, point, slack = relax(easy, weights)
         if not result.success:
             return x
+        self.settled = True
         self.result.violation[self.row] = slack
         value = program.rows @ point
         soft = np.isfinite(weights)
-        program.lower[soft] = np.minimum(program.lower[soft], value[soft])
-        program.upper[soft] = np.maximum(program.upper[soft], value[soft])
+        margin = 1e-7 * (1.0 + np.abs(value[soft]))  # room for rounding
+        program.lower[soft] = np.minimum(program.lower[soft], value[soft] - margin)
+        program.upper[soft] = np.maximum(program.upper[soft], value[soft] + margin)
         return point

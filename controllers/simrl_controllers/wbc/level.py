@@ -135,7 +135,13 @@ def _split(
 ) -> tuple[int, Array, Array, Array]:
     """Turn the basis so that the lines see its first directions only; H and g over it."""
     reduced = multiply(lines, basis)
-    rank, turn = decompose(reduced, tolerance)
+    largest = 0.0  # of the lines before higher levels took their part
+    for line in range(lines.shape[0]):
+        length = 0.0
+        for i in range(lines.shape[1]):
+            length += lines[line, i] ** 2
+        largest = max(largest, length)
+    rank, turn = decompose(reduced, tolerance * np.sqrt(largest))
     cost, linear = normal_equations(multiply(reduced, turn), error, rank)
     return rank, multiply(basis, turn), cost, linear
 

@@ -7,10 +7,13 @@ from numba import njit
 
 Array = np.ndarray
 
+SMALL = 1e-6
+"""Cost of the directions that a level does not see, as a share of what it sees of the others."""
+
 
 @njit(cache=True, nogil=True)
-def decompose(task: Array, tolerance: float) -> tuple[int, Array]:
-    """Find which directions of z a task T z `[p, d]` sees.
+def decompose(task: Array, least: float) -> tuple[int, Array]:
+    """Find which directions of z a task T z `[p, d]` sees, by more than `least`.
 
     Householder QR of T' with column pivoting (Businger and Golub 1965).
 
@@ -20,7 +23,7 @@ def decompose(task: Array, tolerance: float) -> tuple[int, Array]:
     lines, size = task.shape
     work = task.copy()  # row j of `work` is column j of T'
     reflections = np.zeros((min(lines, size), size))
-    rank, first = 0, 0.0
+    rank = 0
     for k in range(min(lines, size)):
         best, longest = k, -1.0
         for line in range(k, lines):
@@ -29,9 +32,7 @@ def decompose(task: Array, tolerance: float) -> tuple[int, Array]:
                 length += work[line, i] ** 2
             if length > longest:
                 best, longest = line, length
-        if k == 0:
-            first = longest
-        if not longest > tolerance**2 * first or longest == 0.0:
+        if not longest > least**2:
             break
         if best != k:
             for i in range(size):
@@ -97,7 +98,7 @@ def multiply(left: Array, right: Array) -> Array:
 def normal_equations(task: Array, error: Array, rank: int) -> tuple[Array, Array]:
     """Return T' T `[d, d]` and -T' error `[d]` of a task blind to all but `rank` columns.
 
-    The other directions get a tiny cost of their own, which none of the first ones shares.
+    The other directions get a small cost of their own, so that the program has one minimum.
     """
     lines, size = task.shape
     cost, linear = np.zeros((size, size)), np.zeros(size)
@@ -112,7 +113,7 @@ def normal_equations(task: Array, error: Array, rank: int) -> tuple[Array, Array
             cost[i, j] = total
             cost[j, i] = total
         trace += cost[i, i]
-    small = 1e-9 * (trace / rank if rank else 1e9)
+    small = SMALL * trace / rank if rank else 1.0
     for i in range(rank, size):
         cost[i, i] = small
     return cost, linear

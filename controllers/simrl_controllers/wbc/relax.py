@@ -23,17 +23,18 @@ def relax(program: Program, weight: Array) -> tuple[QPResult, Array, float]:
     """
     n, soft = len(program.linear), np.flatnonzero(np.isfinite(weight))
     extra = len(soft)
+    # Slacks in units that make them cost like x: solvers lose digits to costs far apart.
+    typical = max(float(np.trace(program.cost)) / n, 1e-300)
+    unit = np.sqrt(typical / weight[soft])
     cost = np.zeros((n + extra, n + extra))
     cost[:n, :n] = program.cost
-    cost[n:, n:] = np.diag(weight[soft])
+    cost[n:, n:] = typical * np.eye(extra)
     rows = np.zeros((len(program.lower), n + extra))
     rows[:, :n] = program.rows
-    rows[soft, n + np.arange(extra)] = 1.0
+    rows[soft, n + np.arange(extra)] = unit
     linear = np.concatenate([program.linear, np.zeros(extra)])
-    result = solve_qp(
-        cost, linear, rows, program.lower, program.upper, solver="quadprog", settings=SETTINGS
-    )
-    slack = float(np.abs(result.x[n:]).max(initial=0.0))
+    result = solve_qp(cost, linear, rows, program.lower, program.upper, settings=SETTINGS)
+    slack = float(np.abs(unit * result.x[n:]).max(initial=0.0))
     return result, result.x[:n], slack
 
 
