@@ -70,7 +70,7 @@ class Resampling:
             self.scenarios[:, members] = members[chosen]
 
     def seeds(self, name: str, count: int) -> np.ndarray:
-        """Return which of `count` training seeds of the controller `name` are drawn `[B, count]`."""
+        """Return which of `count` training seeds of a controller are drawn `[B, count]`."""
         rng = numpy_generator(self._seed, f"bootstrap/seeds/{name}")
         return rng.integers(count, size=(self.num_draws, count))
 
@@ -104,13 +104,30 @@ def iqm_draws(scores: np.ndarray, draws: Resampling, name: str) -> np.ndarray:
 def estimate(value: float, draws: np.ndarray, confidence: float = CONFIDENCE) -> Estimate:
     """Return a figure with the percentile interval of its bootstrap draws `[B]`."""
     tail = 50.0 * (1.0 - confidence)
-    low, high = np.percentile(draws, (tail, 100.0 - tail))
+    if np.isfinite(draws).all():
+        low, high = np.percentile(draws, (tail, 100.0 - tail))
+    else:  # there is nothing between two infinities
+        low, high = np.percentile(draws, (tail, 100.0 - tail), method="nearest")
     return Estimate(float(value), float(low), float(high))
 
 
 def aggregate(scores: np.ndarray, draws: Resampling, name: str) -> Estimate:
     """Return the interquartile mean with its stratified bootstrap interval."""
     return estimate(iqm(scores), iqm_draws(scores, draws, name))
+
+
+def mean_of_known(scores: np.ndarray, draws: Resampling, name: str) -> Estimate | None:
+    """Return the mean of the scores that are numbers, with its interval; None if none is."""
+    scores = np.asarray(scores, np.float64)
+    known = ~np.isnan(scores)
+    if not known.any():
+        return None
+    shares = _shares(draws.seeds(name, len(scores)), len(scores))
+    weights = draws.scenario_weights()
+    total = ((weights @ np.where(known, scores, 0.0).T) * shares).sum(axis=1)
+    count = ((weights @ known.T) * shares).sum(axis=1)
+    drawn = total[count > 0] / count[count > 0]
+    return estimate(float(scores[known].mean()), drawn)
 
 
 def difference(
@@ -209,7 +226,7 @@ def _checked(scores: np.ndarray, draws: Resampling | None = None) -> np.ndarray:
         raise ValueError(f"scores are [seeds, scenarios], got {scores.shape}")
     if draws is not None and scores.shape[1] != draws.num_scenarios:
         raise ValueError(f"{scores.shape[1]} scenarios, but the draws are of {draws.num_scenarios}")
-    if not np.isfinite(scores).all():
-        seed, scenario = (int(i) for i in np.argwhere(~np.isfinite(scores))[0])
-        raise ValueError(f"the score of seed {seed} in scenario {scenario} is not finite")
+    if np.isnan(scores).any():
+        seed, scenario = (int(i) for i in np.argwhere(np.isnan(scores))[0])
+        raise ValueError(f"the score of seed {seed} in scenario {scenario} is not a number")
     return scores

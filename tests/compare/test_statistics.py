@@ -12,6 +12,7 @@ from simrl.compare.statistics import (
     holm,
     iqm,
     mean_difference,
+    mean_of_known,
     paired_test,
     probability_of_improvement,
     profile,
@@ -111,7 +112,7 @@ def test_a_profile_by_hand():
 
 def test_against_what_rliable_says():
     # Figures of rliable 1.2.0 for these very scores; its bootstrap needs arch, which cannot be
-    # imported beside pandas 3, so they stand here.  Its tasks are our scenarios, its runs our seeds.
+    # imported beside pandas 3, so they stand here.  Its tasks are our scenarios, its runs seeds.
     rng = np.random.default_rng(11)
     a, b = rng.normal(0.2, 1.0, size=(5, 12)), rng.normal(0.0, 1.0, size=(4, 12))
     draws = Resampling(np.zeros(12), seed=0)
@@ -172,7 +173,7 @@ def test_the_same_seed_gives_the_same_interval_and_names_keep_their_draws():
 
 def test_what_is_wrong_with_scores_is_said():
     draws = Resampling(np.zeros(3), seed=0)
-    with pytest.raises(ValueError, match="seed 0 in scenario 1 is not finite"):
+    with pytest.raises(ValueError, match="seed 0 in scenario 1 is not a number"):
         aggregate(np.array([[1.0, np.nan, 2.0]]), draws, "a")
     with pytest.raises(ValueError, match="4 scenarios, but the draws are of 3"):
         aggregate(np.zeros((1, 4)), draws, "a")
@@ -181,3 +182,22 @@ def test_what_is_wrong_with_scores_is_said():
     with pytest.raises(ValueError, match="at least one scenario"):
         Resampling(np.zeros(0), seed=0)
     assert estimate(1.0, np.arange(101.0)).low == pytest.approx(2.5)
+
+
+def test_an_endless_error_is_among_the_worst():
+    # A quarter of 8 is cut at each end, so two failures are left out, and three are not.
+    scores = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, np.inf, np.inf]])
+    assert iqm(scores) == 4.5
+    scores[0, 5] = np.inf
+    assert iqm(scores) == np.inf
+    found = aggregate(scores, Resampling(np.zeros(8), seed=0), "a")
+    assert found.low < found.value == found.high == np.inf
+
+
+def test_the_mean_of_those_known():
+    scores = np.array([[1.0, np.nan, 3.0], [2.0, np.nan, np.nan]])
+    draws = Resampling(np.zeros(3), seed=0)
+    found = mean_of_known(scores, draws, "a")
+    assert found.value == 2.0
+    assert 1.0 <= found.low < 2.0 < found.high <= 3.0
+    assert mean_of_known(np.full((1, 3), np.nan), draws, "a") is None
