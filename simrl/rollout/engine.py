@@ -174,6 +174,25 @@ class RolloutEngine:
         self._ledger.clear()
         self._begin_episodes(np.arange(self.env.num_envs))
 
+    def replace_env(self, env: VecEnv) -> None:
+        """Play `env` from now on, from new episodes; those under way are cut off and not counted.
+
+        ValueError unless it shows, takes and pays the same as the old one, in as many rows.
+        """
+        old, new = self.env.spec, env.spec
+        for name in ("num_agents", "observations", "actions", "reward_terms", "metrics"):
+            if getattr(old, name) != getattr(new, name):
+                raise ValueError(f"{new.id}: its {name} differ from those of the one it replaces")
+        if env.num_envs != self.env.num_envs:
+            raise ValueError(
+                f"{new.id}: {env.num_envs} environments cannot replace {self.env.num_envs}"
+            )
+        self.env = env
+        self._request()
+        if self._resets:
+            with torch.inference_mode():
+                self.reset()
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs to continue bit for bit: tensors, names, numbers.
 

@@ -17,6 +17,7 @@ from simrl.core.files import write_atomic
 from simrl.learn.loop import LoopConfig
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCriticConfig
+from simrl.runs.curriculum import CurriculumConfig
 from simrl.selfplay.league import LeagueConfig
 
 T = TypeVar("T")
@@ -77,6 +78,8 @@ class TrainConfig:
     """Length of the run and of its batches, and how often it is saved."""
     league: LeagueConfig | None = None
     """Opponents of self-play; none for single-agent tasks."""
+    curriculum: CurriculumConfig | None = None
+    """Stages of the task, from easy to hard; none trains on one task throughout."""
     evaluation: EvalConfig = field(default_factory=EvalConfig)
     """How the run is measured."""
     wandb: bool = False

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from simrl.core.env import VecEnv
-from simrl.core.plugins import env_plugin, make_env, make_scripted
+from simrl.core.plugins import env_plugin, make_config, make_env, make_scripted
 from simrl.core.policy import Policy
 from simrl.core.seeding import child_seed
 from simrl.learn.checkpoint import Checkpoints
@@ -24,6 +25,7 @@ from simrl.rollout.observer import Observer
 from simrl.rollout.observers import EpisodeStats, NanGuard
 from simrl.rollout.seating import Seating
 from simrl.runs.config import CONFIG_FILE, TrainConfig, run_config, save_config
+from simrl.runs.curriculum import Curriculum
 from simrl.runs.evaluation import EvaluationHook
 from simrl.runs.folder import open_writer, refuse_used, restore_newest
 from simrl.runs.machine import save_machine
@@ -82,7 +84,12 @@ def build_run(
     folder = None if folder is None else Path(folder)
     if torch.device(config.device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"the device is {config.device}, but torch finds no CUDA device here")
-    env = more.env or make_env(config.env, config.num_envs, **config.env_options)
+    curriculum = _make_curriculum(config) if config.curriculum and more.env is None else None
+    env = more.env or (
+        curriculum.env()
+        if curriculum
+        else make_env(config.env, config.num_envs, **config.env_options)
+    )
     for name in config.evaluation.opponents:
         named_policy(name, env.spec, config.env_options)  # a name that is wrong is told now
     net = make_net(config, env)
@@ -94,9 +101,17 @@ def build_run(
         league.seating if league else Seating.self_play(env, policy, name=LEARNER),
         seed=child_seed(config.seed, "engine"),
         matchmaker=league,
-        observers=[stats, NanGuard(folder), *([league] if league else []), *more.observers],
+        observers=[
+            stats,
+            NanGuard(folder),
+            *([league] if league else []),
+            *([curriculum] if curriculum else []),
+            *more.observers,
+        ],
         device=config.device,
     )
+    if curriculum:
+        curriculum.engine = engine
     evaluation = EvaluationHook(config, NetworkPolicy(net, values=False), folder)
     loop = TrainingLoop(
         engine,
@@ -112,9 +127,15 @@ def build_run(
             "evaluation": evaluation,
             "stats": stats,
             **({"league": league} if league else {}),
+            **({"curriculum": curriculum} if curriculum else {}),
             **more.parts,
         },
-        hooks=[StatsHook(stats), *([LeagueHook(league, net)] if league else []), evaluation],
+        hooks=[
+            StatsHook(stats),
+            *([LeagueHook(league, net)] if league else []),
+            *([curriculum] if curriculum else []),
+            evaluation,
+        ],
         checkpoints=Checkpoints(folder / "checkpoints", config.loop.keep_checkpoints)
         if folder
         else None,
@@ -156,6 +177,21 @@ def resume_run(
         save_config(config, folder / CONFIG_FILE)
     open_writer(run.loop, folder, use_wandb=run.config.wandb)
     return run
+
+
+def _make_curriculum(config: TrainConfig) -> Curriculum:
+    """Build the curriculum of a config; ValueError for an option that is unknown, of any stage."""
+    wanted = config.curriculum
+    assert wanted is not None
+
+    def make(options: Mapping[str, Any]) -> VecEnv:
+        return make_env(config.env, config.num_envs, **{**config.env_options, **options})
+
+    plugin = env_plugin(config.env)
+    for number, options in enumerate(wanted.stages):
+        owner = f"{config.env}, stage {number} of the curriculum"
+        make_config(plugin.config, {**config.env_options, **options}, owner)
+    return Curriculum(wanted, make)
 
 
 def make_net(config: TrainConfig, env: VecEnv) -> ActorCritic:
