@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from simrl.core import EnvSpec, PolicyState
-from simrl_controllers.mobile.config import DriveConfig
+from simrl_controllers.mobile.config import WholeBodyConfig
 from simrl_controllers.mobile.robot import MobileRobot
+from simrl_controllers.nonlinear.config import NmpcConfig
 from simrl_controllers.nonlinear.policy import NmpcPolicy
 
 Array = np.ndarray
@@ -22,7 +23,7 @@ class BaseDrive:
     The states handed to nonlinear MPC have three numbers more: the pose that is asked for.
     """
 
-    def __init__(self, spec: EnvSpec, robot: MobileRobot, config: DriveConfig) -> None:
+    def __init__(self, spec: EnvSpec, robot: MobileRobot, config: WholeBodyConfig) -> None:
         size = spec.state_size
         view = replace(
             spec,
@@ -30,9 +31,13 @@ class BaseDrive:
             physics={**spec.physics, "control": "position", "reference": ("x", "y", "yaw")},
             reference=lambda state, ahead: state[:, None, size:].expand(-1, len(ahead), -1),
         )
-        self._every = config.every
-        period = config.every * spec.step_seconds
-        self._nmpc = NmpcPolicy(view, replace(config.nmpc, period=config.nmpc.period or period))
+        self._every = config.drive_every
+        plans = NmpcConfig(
+            horizon=config.drive_horizon,
+            dt=config.drive_dt,
+            period=config.drive_every * spec.step_seconds,
+        )
+        self._nmpc = NmpcPolicy(view, plans)
         self._nmpc.model = replace(self._nmpc.model, embed=None)
         self._holonomic = robot.facts.holonomic
 

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from simrl_controllers.mobile.chain import point_jacobian
-from simrl_controllers.mobile.robot import Motion, MobileRobot
+from simrl_controllers.mobile.robot import MobileRobot, Motion
 
 Array = np.ndarray
 ROBOT_MASK = 1
@@ -57,6 +57,7 @@ class Clearance:
         self._base = robot.moved[model.geom_bodyid[self.pairs[:, 0]]]
         self._other = robot.moved[model.geom_bodyid[self.pairs[:, 1]]]
         self._base[self._num_free :] = self._hand
+        self._own_base = ~self._base[:, 3:].any(axis=1)
 
     def names(self, pair: int) -> tuple[str, str]:
         """Return the names of a pair's geoms."""
@@ -72,6 +73,7 @@ class Clearance:
         near: float,
         most: int,
         held: Array | None = None,
+        base_near: float = 0.0,
     ) -> Gaps:
         """Return the nearest `most` pairs that are less than `near` [m] apart.
 
@@ -82,6 +84,7 @@ class Clearance:
             near: Greatest distance that counts [m].
             most: Number of pairs m to keep.
             held: In which rows the object is in the hand and moves with it `[n]` bool.
+            base_near: Greatest distance that counts for the base's own shapes [m], if above `near`.
         """
         count, size = len(qpos), self._robot.size
         distance = np.full((count, most), np.inf)
@@ -89,7 +92,7 @@ class Clearance:
         index = np.full((count, most), -1, np.int64)
         for row in range(count):
             carries = held is not None and bool(held[row])
-            found = self._measure(qpos[row], rows[row], near, carries)
+            found = self._measure(qpos[row], rows[row], near, carries, base_near)
             for place, (gap, pair, ends) in enumerate(found[:most]):
                 distance[row, place], index[row, place] = gap, pair
                 self._change(motion, row, pair, gap, ends, jacobian[row, place])
@@ -111,7 +114,7 @@ class Clearance:
         return result
 
     def _measure(
-        self, qpos: Array, state: Array, near: float, carries: bool
+        self, qpos: Array, state: Array, near: float, carries: bool, base_near: float = 0.0
     ) -> list[tuple[float, int, Array]]:
         """Return distance, pair and nearest points of the pairs that are near, nearest first."""
         import mujoco
@@ -126,20 +129,22 @@ class Clearance:
             self._shape(state)
         mujoco.mj_kinematics(model, data)
         count = len(self.pairs) if carries else self._num_free
+        reach = np.where(self._own_base[:count], max(near, base_near), near)
         close = _near_pairs(
             self.pairs[:count],
             data.geom_xpos,
             data.geom_xmat,
             model.geom_aabb,
             model.geom_rbound,
-            near,
+            reach,
         )
         result = []
         for pair in close:
             first, second = self.pairs[pair]
             ends = np.empty(6)
-            gap = mujoco.mj_geomDistance(model, data, int(first), int(second), near, ends)
-            if gap < near:
+            most = float(reach[pair])
+            gap = mujoco.mj_geomDistance(model, data, int(first), int(second), most, ends)
+            if gap < most:
                 result.append((gap, int(pair), ends))
         result.sort(key=lambda item: (item[0], item[1]))
         return result
@@ -176,7 +181,7 @@ class Clearance:
 
 @numba.njit(cache=True, nogil=True)
 def _near_pairs(
-    pairs: Array, place: Array, turn: Array, boxes: Array, radius: Array, near: float
+    pairs: Array, place: Array, turn: Array, boxes: Array, radius: Array, near: Array
 ) -> Array:
     """Return the pairs whose bounding sphere and box are less than `near` apart."""
     result, count = np.empty(len(pairs), np.int64), 0
@@ -190,7 +195,7 @@ def _near_pairs(
             over = abs(along - boxes[second, axis]) - boxes[second, 3 + axis]
             if over > 0.0:
                 square += over * over
-        reach = near + radius[first]
+        reach = near[index] + radius[first]
         if square < reach * reach:
             result[count] = index
             count += 1

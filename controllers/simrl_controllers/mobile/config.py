@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-
-from simrl_controllers.nonlinear.config import NmpcConfig
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class WholeBodyConfig:
     """Angular speed at which the hand approaches a far orientation [rad/s]."""
     joint_acceleration: float = 8.0
     """Greatest acceleration of a joint of the arm [rad/s^2]."""
-    base_acceleration: tuple[float, float] = (1.5, 3.0)
+    base_acceleration: tuple[float, float] = (2.5, 5.0)
     """Greatest acceleration of the base: linear [m/s^2] and angular [rad/s^2]."""
     speed_share: float = 0.9
     """Share of the joints' speed limits that is used."""
@@ -35,10 +33,12 @@ class WholeBodyConfig:
     clearance: float = 0.02
     """Gap that is kept between the robot's parts and from them to the room [m]."""
     near: float = 0.15
-    """Gap from which on a pair is looked at [m]."""
+    """Gap from which on a pair of a part of the arm is looked at [m]."""
+    base_near: float = 0.4
+    """Gap from which on a pair of the base is looked at [m]: it is fast and brakes slowly."""
     pairs: int = 16
     """Nearest pairs that become rows of the quadratic program."""
-    gap_rate: float = 4.0
+    gap_rate: float = 3.0
     """How fast a gap may close, for each metre that it is above the clearance [1/s]."""
     hand_weight: float = 10.0
     """Weight of the hand's squared error of acceleration."""
@@ -54,6 +54,13 @@ class WholeBodyConfig:
     """Greatest distance of the arm's reference from the arm [rad]: what it touches it pushes at
     with the servo's stiffness times this."""
 
+    drive_horizon: int = 25
+    """Stages of the base's nonlinear MPC."""
+    drive_dt: float = 0.1
+    """Length of a stage [s]."""
+    drive_every: int = 2
+    """Steps from one plan of the base to the next."""
+
     def __post_init__(self) -> None:
         for name in (
             "hand_frequency",
@@ -62,7 +69,9 @@ class WholeBodyConfig:
             "max_speed",
             "max_spin",
             "joint_acceleration",
+            "drive_dt",
             "near",
+            "base_near",
             "gap_rate",
             "gap_price",
             "lead",
@@ -87,22 +96,11 @@ class WholeBodyConfig:
             )
         for value in self.base_acceleration:
             _above("base_acceleration", value)
+        for name in ("drive_horizon", "drive_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.pairs < 0:
             raise ValueError(f"pairs must be 0 or more, got {self.pairs}")
-
-
-@dataclass(frozen=True)
-class DriveConfig:
-    """Set how the base is planned: by nonlinear MPC, or by a spring on its pose."""
-
-    nmpc: NmpcConfig = field(default_factory=lambda: NmpcConfig(horizon=25, dt=0.1))
-    """Options of the base's nonlinear MPC."""
-    every: int = 2
-    """Steps from one plan of the base to the next."""
-
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError(f"every must be at least 1, got {self.every}")
 
 
 def _above(name: str, value: float) -> None:

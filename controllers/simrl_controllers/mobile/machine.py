@@ -34,14 +34,17 @@ class Phase:
 class Script(Protocol):
     """Say what each phase of a task does."""
 
-    phases: tuple[Phase, ...]
-    """Phases in their order; the last one never ends."""
-    fields: tuple[tuple[str, tuple[int, ...]], ...]
-    """Names and shapes of what is remembered of each row."""
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Phases in their order; the last one never ends."""
+        ...
 
-    def run(
-        self, name: str, scene: Scene, memory: Array, orders: Orders
-    ) -> tuple[Array, Array]:
+    @property
+    def fields(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Names and shapes of what is remembered of each row."""
+        ...
+
+    def run(self, name: str, scene: Scene, memory: Array, orders: Orders) -> tuple[Array, Array]:
         """Write the orders of rows in a phase; return which are done and which failed `[n]` bool.
 
         `memory` is a table `[n]` with the script's fields, to be read and written.
@@ -61,7 +64,9 @@ class Machine:
     def __init__(self, script: Script, step_seconds: float) -> None:
         self._script, self._dt = script, step_seconds
         self.names = tuple(phase.name for phase in script.phases)
-        self.dtype = np.dtype([(name, np.float64, shape) for name, shape in (*COMMON, *script.fields)])
+        self.dtype = np.dtype(
+            [(name, np.float64, shape) for name, shape in (*COMMON, *script.fields)]
+        )
         self.width = self.dtype.itemsize // 8
         self._failed = [
             self.names.index(phase.failed) if phase.failed else min(index + 1, len(self.names) - 1)

@@ -49,6 +49,8 @@ class Orders:
     """Where the hand shall be `[n, 3]` [m]."""
     turn: Array
     """How it shall be turned `[n, 4]`, w first."""
+    twist: Array
+    """How fast that pose moves, linear and angular `[n, 6]` [m/s, rad/s]."""
     follow: Array
     """Whether the hand follows that pose, else the arm its posture `[n]` bool."""
     speed: Array
@@ -72,6 +74,7 @@ class Orders:
             drive=no.copy(),
             hand=scene.hand.copy(),
             turn=np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
+            twist=np.zeros((count, 6)),
             follow=no.copy(),
             speed=np.full(count, 0.3),
             posture=np.repeat(home[None], count, axis=0),

@@ -18,12 +18,11 @@ from simrl_controllers.mobile.plans import (
 )
 from simrl_controllers.mobile.robot import MobileRobot
 from simrl_controllers.mobile.stances import HandPose, Stances
-from simrl_controllers.servo.pose import quat_of_matrix
 
 Array = np.ndarray
 UP = np.array([0.0, 0.0, 1.0])
 BEFORE, LIFT, BACK = 0.12, 0.06, 0.22
-"""How far before the object the hand begins, how far it lifts it, and how far it draws it back [m]."""
+"""How far before the object the hand begins, how far it lifts it and draws it back [m]."""
 GRIP_HEIGHT = 0.25
 """Where objects are gripped above their middle, as a share of their half height."""
 LOST = 0.06
@@ -57,7 +56,7 @@ class PickPlan:
 class PickScript:
     """Take the object, carry it, put it down; look at each step whether it worked."""
 
-    phases = (
+    phases: tuple[Phase, ...] = (
         Phase("plan"),
         Phase("drive", 15.0),
         Phase("before", 4.0),
@@ -78,7 +77,7 @@ class PickScript:
         Phase("back_off", 2.5, "plan"),
         Phase("done"),
     )
-    fields = (
+    fields: tuple[tuple[str, tuple[int, ...]], ...] = (
         ("base", (3,)),
         ("take_turn", (4,)),
         ("take_ahead", (3,)),
@@ -157,9 +156,7 @@ class PickScript:
         self, scene: Scene, memory: Array, orders: Orders, failed: Array
     ) -> tuple[Array, Array]:
         orders.posture[:] = memory["before"]
-        done = moves.move_hand(
-            scene, orders, self._at_object(scene), memory["take_turn"], 0.25
-        )
+        done = moves.move_hand(scene, orders, self._at_object(scene), memory["take_turn"], 0.25)
         memory["mark"][:] = self._at_object(scene)
         return done, failed
 
@@ -180,9 +177,7 @@ class PickScript:
         """Keep the object in the hand, and the hand's turn, at a place `[n, 3]`."""
         orders.posture[:] = memory["before"]
         orders.opening[:] = SHUT
-        return moves.move_hand(
-            scene, orders, place, memory["take_turn"], 0.25, near=(0.02, 0.1)
-        )
+        return moves.move_hand(scene, orders, place, memory["take_turn"], 0.25, near=(0.02, 0.1))
 
     def _lift(
         self, scene: Scene, memory: Array, orders: Orders, failed: Array
@@ -227,9 +222,7 @@ class PickScript:
         back = np.swapaxes(scene.turn, 1, 2)
         memory["offset"][:] = (back @ (self._place(scene) - scene.hand)[..., None])[..., 0]
 
-    def _put(
-        self, scene: Scene, memory: Array, orders: Orders, up: float, speed: float
-    ) -> Array:
+    def _put(self, scene: Scene, memory: Array, orders: Orders, up: float, speed: float) -> Array:
         """Bring the object over its goal; return which rows are there."""
         orders.posture[:], orders.opening[:] = memory["above"], SHUT
         goal = scene.command[:, :3] + up * UP
@@ -390,6 +383,3 @@ def _rotate(turn: Array, vector: Array) -> Array:
     cross = np.cross(axis, vector)
     result: Array = vector + 2.0 * (w * cross + np.cross(axis, cross))
     return result
-
-
-__all__ = ["PickPlan", "PickScript", "quat_of_matrix"]

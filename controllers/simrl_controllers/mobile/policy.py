@@ -11,7 +11,7 @@ from simrl.core import EnvSpec, Obs, PolicyOutput, PolicyState
 from simrl_controllers.cascade import memory_under
 from simrl_controllers.mobile.base_drive import BaseDrive
 from simrl_controllers.mobile.clearance import Clearance
-from simrl_controllers.mobile.config import DriveConfig, WholeBodyConfig
+from simrl_controllers.mobile.config import WholeBodyConfig
 from simrl_controllers.mobile.machine import Machine, Script
 from simrl_controllers.mobile.motors import Motors
 from simrl_controllers.mobile.moves import wrapped
@@ -22,7 +22,6 @@ from simrl_controllers.mobile.whole_body import WholeBody, Wish
 Array = np.ndarray
 FOLLOW_SECONDS = 0.12
 """Time in which the base takes up the speed that its plan asks for [s]."""
-NO_TWIST = 6
 
 
 class MobilePolicy:
@@ -44,18 +43,17 @@ class MobilePolicy:
         robot: MobileRobot,
         script: Script,
         clearance: Clearance,
-        body: WholeBodyConfig,
-        drive: DriveConfig,
+        config: WholeBodyConfig,
     ) -> None:
         self.spec, self.robot = spec, robot
         self.machine = Machine(script, spec.step_seconds)
         self.phases = self.machine.names
-        self._body = WholeBody(robot, clearance, body)
-        self._drive = BaseDrive(spec, robot, drive)
+        self._body = WholeBody(robot, clearance, config)
+        self._drive = BaseDrive(spec, robot, config)
         self._motors = Motors(robot)
-        self._config = body
+        self._config = config
         self._site = robot.model.site(robot.facts.effector).id
-        self._near = body.near
+        self._near = config.near
 
     def initial_state(self, num_rows: int) -> PolicyState:
         """Return an empty memory: every row is in its first phase."""
@@ -171,7 +169,7 @@ class MobilePolicy:
         return Wish(
             hand=orders.hand,
             turn=orders.turn,
-            twist=np.zeros((count, NO_TWIST)),
+            twist=orders.twist,
             hand_weight=np.where(orders.follow, config.hand_weight, 0.0),
             posture=orders.posture,
             posture_weight=np.where(orders.follow, config.posture_weight, 1.0),

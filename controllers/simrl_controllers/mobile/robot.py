@@ -106,6 +106,16 @@ class MobileRobot:
             point_drift(point, moved, self.hinge, axes, anchors, motion.speed[row], drift[row])
         return jacobian, drift
 
+    def has_joint(self, name: str) -> bool:
+        """Tell whether the model has a joint of this name."""
+        model = self.model
+        return name in {model.joint(index).name for index in range(model.njnt)}
+
+    def axis(self, count: int, joint: int) -> Array:
+        """Return the direction of any joint `[count, 3]`, world frame, in the rows seen last."""
+        axis: Array = self._room(count).bind("xaxis")[:count, joint].copy()
+        return axis
+
     def _room(self, count: int) -> Any:
         from mujoco.batch import Batch
 

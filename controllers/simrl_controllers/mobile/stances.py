@@ -144,7 +144,7 @@ class Stances:
     def clear(
         self, qpos: Array, state: Array, base: Array, angles: Array, least: float, held: bool
     ) -> bool:
-        """Tell whether a stance keeps its gaps all the way: base `[3]` or `[p, 3]`, angles `[p, a]`."""
+        """Tell whether base `[3]` or `[p, 3]` and angles `[p, a]` keep their gaps all the way."""
         rows = np.repeat(qpos[None], len(angles), axis=0)
         rows[:, self._robot.qpos[:3]] = base
         rows[:, self._robot.qpos[3:]] = angles

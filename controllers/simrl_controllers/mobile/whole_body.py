@@ -152,7 +152,13 @@ class WholeBody:
             return Gaps(empty, np.zeros((len(qpos), 0, self.robot.size)), empty.astype(np.int64))
         held = wish.held & ~wish.free
         return self._clearance.gaps(
-            qpos, rows, motion, near=config.near, most=config.pairs, held=held
+            qpos,
+            rows,
+            motion,
+            near=config.near,
+            most=config.pairs,
+            held=held,
+            base_near=config.base_near,
         )
 
     def _apart(self, gaps: Gaps, speed: Array) -> LinearLimit:

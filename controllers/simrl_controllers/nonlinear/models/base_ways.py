@@ -1,8 +1,8 @@
 """Drive a mobile base to its goal by rule: plans beside which the optimiser's is held.
 
 The rule goes from corner to corner of a short way across the floor and passes what moves on a side
-that was chosen; near the goal a base that cannot step aside follows the smooth law of "Closed loop
-steering of unicycle like vehicles via Lyapunov techniques" (Aicardi et al. 1995).
+that was chosen.  A base that cannot step aside turns towards where it goes, goes there, and turns
+into the goal's heading.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from simrl_controllers.nonlinear.models.base_paths import way_points
 
 SIDES = (1.0, -1.0)
 """Sides on which what moves is passed: left 1, right -1."""
-SLOW, TURN, NEAR = 1.2, 2.0, 0.5
+SLOW, TURN, NEAR = 1.2, 2.0, 0.03
 """Speed for each metre left [1/s], spin for each radian [1/s], and the distance from the goal at
-which a base begins to turn into the goal's heading [m]."""
+which a base on wheels turns into the goal's heading [m]."""
 CORNER = 0.2
 """Distance from a corner at which the next one is aimed at [m]."""
 EPSILON = 1e-9
@@ -114,17 +114,11 @@ def _follow(
             continue
         facing = heading if gear > 0.0 else heading + math.pi
         off = _wrapped(course - facing)
-        if left < 0.02:
+        if left < NEAR:
             speed, rate = 0.0, TURN * _wrapped(goal[2] - heading)
-        elif passing or left > NEAR:
+        else:
             speed = min(fast, SLOW * left) * max(math.cos(off), 0.0) ** 3
             rate = TURN * off
-        else:
-            end = goal[2] if gear > 0.0 else goal[2] + math.pi
-            lean = _wrapped(course - end)
-            part = math.sin(off) * math.cos(off) / off if abs(off) > 1e-4 else 1.0
-            speed = SLOW * left * math.cos(off)
-            rate = TURN * off + SLOW * part * (off + lean)
         speed = gear * min(max(speed, -fast), fast)
         rate = min(max(rate, -spin), spin)
         out[k, 0], out[k, 1] = speed, rate

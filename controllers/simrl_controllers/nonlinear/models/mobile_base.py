@@ -28,6 +28,11 @@ WEIGHTS = {
 """Weights of the squared residuals; change is how far an input is from the speed at hand."""
 CLEARANCE = 0.05
 """Room that is left between base and obstacles [m]."""
+CLOSE = 0.1
+"""Distance within which the goal's heading counts for a base on wheels [m]."""
+MOST_ACCELERATION, BRAKE = (1.5, 1.5, 3.0), 0.8
+"""Fastest changes of speed that are planned [m/s^2, m/s^2, rad/s^2], and the share of what the
+drives can do that is used."""
 LEAST_LAG = 0.1
 """Least time constant of the speeds in a plan [s]: it also keeps the base from jerking."""
 DISCS = 3
@@ -48,6 +53,8 @@ def build_mobile_base(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
     holonomic = fact(spec, "drive") == "holonomic"
     most = np.minimum(np.asarray(fact(spec, "velocity_limit"), np.float64), np.array(MOST_SPEED))
     lag = _lag(spec, holonomic)
+    pushed = BRAKE * np.asarray(fact(spec, "acceleration_limit"), np.float64)
+    pushed = np.minimum(pushed, np.array(MOST_ACCELERATION))
     half_length, half_width = (float(value) for value in fact(spec, "footprint"))
     reach = half_length / DISCS
     room = float(np.hypot(reach, half_width)) + CLEARANCE
@@ -77,7 +84,8 @@ def build_mobile_base(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
         dx, dy = x[0] - target[0], x[1] - target[1]
         # Quadratic near the goal, linear far from it.
         scale = 1.0 / ca.sqrt(ca.sqrt(1.0 + (dx**2 + dy**2) / FAR**2))
-        near = 1.0 / ca.sqrt(1.0 + (dx**2 + dy**2) / FAR**2)
+        # A base on wheels has to turn away from the goal's heading to get to it.
+        near = 1.0 / ca.sqrt(1.0 + (dx**2 + dy**2) / (FAR if holonomic else CLOSE) ** 2)
         turn = x[2] - target[2]
         values = [dx * scale, dy * scale, near * ca.sin(turn), near * (1.0 - ca.cos(turn))]
         values += [x[3], x[4], x[5]]
@@ -85,7 +93,12 @@ def build_mobile_base(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
         return weighted(values, pull)
 
     def soft(x: ca.SX, u: ca.SX, target: ca.SX, discs: ca.SX) -> ca.SX:
+        cos, sin = ca.cos(x[2]), ca.sin(x[2])
+        speed = [cos * x[3] + sin * x[4], -sin * x[3] + cos * x[4], x[5]]
         values = []
+        for i, k in enumerate(used):
+            change = (u[i] - speed[k]) / lag[k // 2]
+            values += [change - pushed[k], -pushed[k] - change]
         for at in centres:
             px, py = x[0] + at * ca.cos(x[2]), x[1] + at * ca.sin(x[2])
             for bx, by, hx, hy in boxes:
@@ -116,8 +129,8 @@ def build_mobile_base(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
         ways=partial(drive_ways, base, _with_walls(boxes, wall), -most[used], most[used]),
         num_obstacles=num_obstacles,
         terminal_scale=10.0,
-        soft_linear=30.0,
-        soft_quadratic=300.0,
+        soft_linear=200.0,
+        soft_quadratic=1000.0,
         horizon=30,
         dt=0.1,
         embed=_embed(spec, holonomic),
@@ -181,7 +194,8 @@ def _embed(spec: EnvSpec, holonomic: bool) -> Callable[[np.ndarray], np.ndarray]
     hold = np.zeros(actions.size, np.float32)
     hold[wheels : wheels + len(pose)] = pose
     half_track = 0.0 if holonomic else 0.5 * float(fact(spec, "track"))
-    low, high = np.float32(actions.low[:wheels]), np.float32(actions.high[:wheels])
+    low = np.asarray(actions.low[:wheels], np.float32)
+    high = np.asarray(actions.high[:wheels], np.float32)
 
     def embed(inputs: np.ndarray) -> np.ndarray:
         action = np.repeat(hold[None], len(inputs), axis=0)
