@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,31 @@ from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.terms.registry import facts, measure, observation, reward
 
+SIDES = ("left", "right")
 WIDTH = 7.0
 """Bound of distances in the room, as seen from the base [m]."""
 
 
+@lru_cache(maxsize=256)
+def sensor_slice(robot: Robot, name: str) -> slice:
+    """Return where a sensor's numbers stand in `sensordata`."""
+    index = int(robot.find("sensor", name)[0])
+    start = int(robot.model.sensor_adr[index])
+    return slice(start, start + int(robot.model.sensor_dim[index]))
+
+
 def sensor(view: View, name: str) -> np.ndarray:
     """Return a sensor's numbers `[M, dim]`."""
-    model = view.robot.model
-    index = int(view.robot.find("sensor", name)[0])
-    start = int(model.sensor_adr[index])
-    return view.field("sensordata")[:, start : start + int(model.sensor_dim[index])]
+    return view.field("sensordata")[:, sensor_slice(view.robot, name)]
+
+
+@lru_cache(maxsize=64)
+def _counters(robot: Robot) -> tuple[np.ndarray, np.ndarray]:
+    """Return where contacts that count, and those with the handle, stand in `sensordata`."""
+    hits = [sensor_slice(robot, name).start for name in _hits(robot)]
+    handle = "drawer" in robot.names("joint")
+    grips = [sensor_slice(robot, f"grip_{side}").start for side in SIDES if handle]
+    return np.array(hits, np.int64), np.array(grips, np.int64)
 
 
 def in_base(view: View, vector: np.ndarray) -> np.ndarray:
@@ -56,14 +72,10 @@ def collisions(view: View) -> np.ndarray:
 
     Fingers on the object or on the handle of the drawer do not count.
     """
-    robot = view.robot
-    total = np.zeros(view.num_rows)
-    for name in _hits(robot):
-        total += sensor(view, name)[:, 0]
-    if "drawer" in robot.names("joint"):
-        for side in ("left", "right"):
-            total -= sensor(view, f"grip_{side}")[:, 0]
-    return total
+    hits, handle = _counters(view.robot)
+    data = view.field("sensordata")
+    total = data[:, hits].sum(axis=1)
+    return np.asarray(total - data[:, handle].sum(axis=1))
 
 
 def _hits(robot: Robot) -> list[str]:
@@ -72,7 +84,7 @@ def _hits(robot: Robot) -> list[str]:
 
 def grips(view: View) -> np.ndarray:
     """Tell which fingers touch the object or the handle: left, right `[M, 2]` 0 or 1."""
-    both = [sensor(view, f"grip_{side}") for side in ("left", "right")]
+    both = [sensor(view, f"grip_{side}") for side in SIDES]
     return np.asarray(np.concatenate(both, axis=1) > 0).astype(np.float64)
 
 
@@ -120,9 +132,15 @@ def hand_pose(view: View) -> tuple[np.ndarray, np.ndarray]:
     return sensor(view, "end_effector_pos"), sensor(view, "end_effector_quat")
 
 
+def last_hand(view: View) -> np.ndarray:
+    """Return where the hand was before this step `[M, 3]`."""
+    where = sensor_slice(view.robot, "end_effector_pos")
+    return view.last_field("sensordata")[:, where]
+
+
 def hand_axis(view: View, axis: int) -> np.ndarray:
     """Return an axis of the hand's frame in the world `[M, 3]`: 1 opens, 2 points out."""
-    w, x, y, z = (sensor(view, "end_effector_quat")[:, index] for index in range(4))
+    w, x, y, z = sensor(view, "end_effector_quat").T
     if axis == 1:
         parts = (2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x))
     else:
@@ -156,15 +174,18 @@ def _obstacle_columns(robot: Robot, *, built: AmrModel) -> tuple[Column, ...]:
 @observation("obstacles_in_base", columns=_obstacle_columns)
 def obstacles_in_base(view: View, *, built: AmrModel) -> np.ndarray:
     """Show place, velocity and radius of each obstacle in the base's frame, zero if not there."""
-    discs = view.memory["obstacles"]
-    parts = []
-    for index in range(discs.shape[1] // 5):
-        disc = discs[:, 5 * index : 5 * index + 5]
-        there = (disc[:, 4:5] > 0).astype(np.float64)
-        seen = seen_from_base(view, disc[:, :2].copy())
-        speed = in_base(view, disc[:, 2:4].copy())
-        parts.append(np.concatenate([seen, speed, disc[:, 4:5], np.ones_like(there)], 1) * there)
-    return np.concatenate(parts, axis=1) if parts else np.zeros((view.num_rows, 0))
+    discs = view.memory["obstacles"].reshape(view.num_rows, -1, 5)
+    there = discs[:, :, 4] > 0
+    yaw = view.qpos[:, 2:3]
+    cosine, sine = np.cos(yaw), np.sin(yaw)
+    out = np.zeros((*discs.shape[:2], 6))
+    for first, origin in ((0, view.qpos[:, None, :2]), (2, 0.0)):
+        offset = discs[:, :, first : first + 2] - origin
+        out[:, :, first] = cosine * offset[:, :, 0] + sine * offset[:, :, 1]
+        out[:, :, first + 1] = cosine * offset[:, :, 1] - sine * offset[:, :, 0]
+    out[:, :, 4], out[:, :, 5] = discs[:, :, 4], 1.0
+    out *= there[:, :, None]
+    return out.reshape(view.num_rows, -1)
 
 
 def _touch_columns(robot: Robot) -> tuple[Column, ...]:

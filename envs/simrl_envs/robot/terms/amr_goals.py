@@ -17,7 +17,7 @@ from simrl_envs.robot.kinematics import angle_between, product, rotated
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.streams import Draw
-from simrl_envs.robot.terms.amr import WIDTH, base_speed, hand_pose, seen_from_base
+from simrl_envs.robot.terms.amr import WIDTH, base_speed, hand_pose, last_hand, seen_from_base
 from simrl_envs.robot.terms.amr_things import drawer_opening, object_placed
 from simrl_envs.robot.terms.general import wrapped
 from simrl_envs.robot.terms.registry import (
@@ -151,9 +151,7 @@ def measure_hand_turn(view: View) -> np.ndarray:
 @reward("hand_progress", needs=("sensordata",))
 def hand_progress(view: View) -> np.ndarray:
     """Return by how much the hand came nearer to its goal [m]."""
-    robot = view.robot
-    start = int(robot.model.sensor_adr[robot.find("sensor", "end_effector_pos")[0]])
-    before = view.last_field("sensordata")[:, start : start + 3] - view.command[:, :3]
+    before = last_hand(view) - view.command[:, :3]
     return np.sqrt((before * before).sum(axis=1)) - hand_distance(view)
 
 

@@ -11,9 +11,17 @@ from simrl_envs.robot.amr_model import AmrModel
 from simrl_envs.robot.amr_room import Room
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
-from simrl_envs.robot.terms.amr import WIDTH, grips, hand_axis, hand_pose, in_base, seen_from_base
-from simrl_envs.robot.terms.general import rotation
+from simrl_envs.robot.terms.amr import (
+    WIDTH,
+    grips,
+    hand_axis,
+    hand_pose,
+    in_base,
+    last_hand,
+    seen_from_base,
+)
 from simrl_envs.robot.terms.registry import measure, observation, reward, shape, termination
+from simrl_envs.robot.turns import rotation
 
 PLACE, HEIGHT, UPRIGHT, SLOW = 0.05, 0.02, 0.95, 0.05
 """How near the object has to be to its goal in the plane and in height [m], how upright (cosine of
@@ -99,7 +107,7 @@ def object_placed(view: View, built: AmrModel) -> np.ndarray:
     gap = place - view.command[:, :3]
     start = int(view.robot.qvel_of("object")[0])
     still = _length(view.qvel[:, start : start + 3]) < SLOW
-    upright = rotation(turn)[:, 2, 2] > UPRIGHT
+    upright = 1.0 - 2.0 * (turn[:, 1] ** 2 + turn[:, 2] ** 2) > UPRIGHT
     there = (_length(gap[:, :2]) < PLACE) & (np.abs(gap[:, 2]) < HEIGHT)
     free = grips(view).sum(axis=1) == 0
     return np.asarray(there & still & upright & free)
@@ -135,9 +143,7 @@ def object_fell(view: View) -> np.ndarray:
 @reward("approach_object", needs=("sensordata",))
 def approach_object(view: View) -> np.ndarray:
     """Return by how much the hand came nearer to the object [m], until that is at its goal."""
-    robot = view.robot
-    start = int(robot.model.sensor_adr[robot.find("sensor", "end_effector_pos")[0]])
-    hand = view.last_field("sensordata")[:, start : start + 3]
+    hand = last_hand(view)
     before = _length(object_pose(view, view.last_qpos)[0] - hand)
     away = object_error(view) > 2.0 * PLACE
     return (before - _length(_to_object(view))) * away
@@ -245,9 +251,7 @@ def opening_progress(view: View, *, built: AmrModel) -> np.ndarray:
 @reward("approach_handle", needs=("sensordata",))
 def approach_handle(view: View, *, room: Room) -> np.ndarray:
     """Return by how much the hand came nearer to the handle [m]."""
-    robot = view.robot
-    start = int(robot.model.sensor_adr[robot.find("sensor", "end_effector_pos")[0]])
-    hand = view.last_field("sensordata")[:, start : start + 3]
+    hand = last_hand(view)
     before = _length(handle_place(view, room, view.last_qpos) - hand)
     return before - _length(handle_place(view, room) - hand_pose(view)[0])
 
