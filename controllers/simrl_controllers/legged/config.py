@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from simrl.core.plugins import make_config
+from simrl_controllers.legged.estimator.config import EstimatorConfig
 from simrl_controllers.legged.gaits import find_gait
 
 Triple = tuple[float, float, float]
@@ -38,7 +41,8 @@ class LeggedConfig:
     step_height: float = 0.0
     """Height of a swing [m]; 0: 0.28 of the base's."""
     landing: float = 0.0
-    """How far below the ground a swing ends [m]; 0: 0.042 of the base's height."""
+    """Speed at which feet meet the ground, and go on below it [m/s]; 0: 0.3 of a Go2, scaled to the
+    root of the robot's height."""
     raibert: float = 0.05
     """Foothold's shift for the velocity's error, beyond half a stance's way [s]."""
     capture: float = 0.5
@@ -89,7 +93,24 @@ class LeggedConfig:
     dry_friction: float = 1.0
     """Share of the joints' dry friction that is made up for."""
 
+    estimate: bool = False
+    """Know only what simulated sensors tell, instead of the true state."""
+    sensors: EstimatorConfig = field(default_factory=EstimatorConfig)
+    """Noise of these sensors, and the filter that reads them; also a mapping of its options."""
+    delay: float = 0.0
+    """Time by which torques act late, made up for by prediction [s]."""
+    payload: bool = True
+    """Weigh what the robot carries by the forces on its feet, and carry it."""
+    payload_seconds: float = 0.4
+    """Time constant of the load's mass [s]; its place takes five times as long."""
+    deadline: float = 0.0
+    """Time that one solve may take [s]; a later one is thrown away, and what was planned before
+    goes on.  0 waits for all; else the same seed need not give the same bits."""
+
     def __post_init__(self) -> None:
+        if isinstance(self.sensors, Mapping):
+            sensors = make_config(EstimatorConfig, self.sensors, "mpc-wbc: sensors")
+            object.__setattr__(self, "sensors", sensors)
         find_gait(self.gait)
         if self.fast_gait:
             find_gait(self.fast_gait)
@@ -100,7 +121,9 @@ class LeggedConfig:
         for name in ("transition_seconds", "mpc_seconds", "mpc_dt", "fast_speed", "friction"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("period", "height", "step_height", "landing"):
+        if not self.payload_seconds > 0.0:
+            raise ValueError(f"payload_seconds must be above 0, got {self.payload_seconds}")
+        for name in ("period", "height", "step_height", "landing", "delay", "deadline"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.horizon < 1:

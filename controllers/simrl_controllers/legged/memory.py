@@ -41,6 +41,7 @@ MEMORY = np.dtype(
         ("plan_stance", "f8", (4,)),  # feet that were counted on
         ("planned", "f8"),  # 1 once there is a plan
         ("wanted", "f8"),  # 1 while the gait shall go on
+        ("load", "f8", (3,)),  # carried: mass [kg], shift of the centre of mass, heading's axes [m]
         ("failures", "f8"),  # plans in a row that failed
     ]
 )

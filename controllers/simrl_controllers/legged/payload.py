@@ -20,7 +20,7 @@ lies."""
 FARTHEST = 0.08
 """Farthest that a load may move the centre of mass, as a share of the robot's height."""
 LIGHTEST = 0.05
-"""Share of the nominal mass below which a load's place is not told from its mass."""
+"""Share of the nominal mass below which a load's place is not told; it is from twice that on."""
 
 
 class Scale(NamedTuple):
@@ -96,11 +96,14 @@ def weigh(
 def load_place(scale: Scale, load: Array, out: Array) -> None:
     """Write where a load of that mass must be to shift the centre of mass so `[3]`.
 
-    From the nominal centre of mass, in the base's axes, the base being level.
+    From the nominal centre of mass, in the base's axes, the base being level.  What is too light
+    to tell, or missing, is taken to be at the centre itself.
     """
-    mass = max(load[0], LIGHTEST * scale.mass)
-    out[0] = load[1] * (scale.mass + load[0]) / mass
-    out[1] = load[2] * (scale.mass + load[0]) / mass
+    light = LIGHTEST * scale.mass
+    sure = min(1.0, max(0.0, load[0] / light - 1.0))
+    factor = sure * (scale.mass + load[0]) / max(load[0], light)
+    out[0] = factor * load[1]
+    out[1] = factor * load[2]
     out[2] = 0.0
 
 

@@ -11,6 +11,7 @@ from simrl.core import EnvSpec, Obs, PolicyOutput, PolicyState
 from simrl_controllers.legged.config import LeggedConfig
 from simrl_controllers.legged.kernels.rows import Work, make_work, sense_rows, task_rows
 from simrl_controllers.legged.memory import fresh_memory, records
+from simrl_controllers.legged.observe import Observer
 from simrl_controllers.legged.robot import LeggedRobot, legged_robot
 from simrl_controllers.legged.srbd import SrbdConfig, SrbdMpc, SrbdState
 from simrl_controllers.legged.tuning import Tuning, tune
@@ -31,12 +32,13 @@ class LeggedPolicy:
     accelerations and forces, whose torques go to the motors.
 
     Memory: "memory" `[rows, WIDTH]`, one record a row; "plan" `[rows, N, 4, 3]`, planned forces
-    [N]; "torque" `[rows, nu]`, the last torques.
+    [N]; "torque" `[rows, nu]`, the last torques; and those of `Observer`.
 
     Extras, each `[rows]`: "solve_time" [s], the call's wall time shared among its rows; "mpc_time"
     and "wbc_time" [s], those of each row's solvers (0 where no plan was due); "status", 0 or the
     code in `STATUS_CODES` of the solver that failed; "fallback", 1 where the last plan or the last
-    torques went on.
+    torques went on, since a solver failed or missed `config.deadline`; "load" [kg], what the robot
+    is believed to carry; "fallen", 1 where it lies.
     """
 
     reads = frozenset({"state"})
@@ -48,6 +50,7 @@ class LeggedPolicy:
         self._id = spec.id
         self._dt = spec.step_seconds or 0.02
         self.tuning: Tuning = tune(self.robot, config, self._dt)
+        self._observer = Observer(spec, self.robot, config, self._dt)
         robot, nv = self.robot, len(self.robot.tree.damping)
         weight = robot.mass * robot.gravity
         self._mpc = SrbdMpc(_srbd(robot, config), robot.mass, robot.inertia, robot.gravity)
@@ -77,6 +80,7 @@ class LeggedPolicy:
             "memory": fresh_memory(num_rows),
             "plan": torch.zeros(num_rows, self.config.horizon, 4, 3, dtype=torch.float64),
             "torque": torch.zeros(num_rows, size, dtype=torch.float64),
+            **self._observer.initial_state(num_rows),
         }
 
     def act(
@@ -88,19 +92,23 @@ class LeggedPolicy:
         count = len(rows)
         memory, plan = state["memory"].clone(), state["plan"].clone()
         work, inputs = self._rooms(count)
-        qpos, qvel = self._observe(rows)
+        senses = self._observer.keep(state)
+        seen = self._observer.see(rows, senses)
+        qpos, qvel = seen.qpos, seen.qvel
         sense_rows(
             self.robot.tree, self.tuning, records(memory), qpos, qvel, self._commands(rows),
-            *self._forces(rows), self.config.mpc_seconds, work,
+            seen.force, seen.known, self.config.mpc_seconds, work,
         )  # fmt: skip
         mpc_time, mpc_status = self._plan(work, plan.numpy(), count)
-        solved = work.due & (mpc_status == 0)
+        solved = work.due & (mpc_status == 0) & self._in_time(mpc_time)
         task_rows(self.tuning, records(memory), plan.numpy(), solved, work)
         result = self._wbc.solve_arrays(inputs)
-        torque, failed = result.torque, result.status != 0
+        torque = result.torque
+        failed = (result.status != 0) | ~self._in_time(result.seconds)
         if failed.any():
             torque[failed] = state["torque"].numpy()[failed]
         action = self._to_action(torque, result.acceleration, qpos, qvel)
+        self._observer.sent(result.acceleration, senses)
         fallback = failed | (work.due & ~solved)
         status = np.where(failed, result.status, mpc_status)
         seconds = (time.perf_counter() - start) / max(1, count)
@@ -110,30 +118,21 @@ class LeggedPolicy:
             "wbc_time": torch.from_numpy(result.seconds.astype(np.float32)),
             "status": torch.from_numpy(status),
             "fallback": torch.from_numpy(fallback.astype(np.float32)),
+            "load": torch.from_numpy(work.load[:, 0].astype(np.float32)),
+            "fallen": torch.from_numpy(work.fallen.astype(np.float32)),
         }
-        kept = {"memory": memory, "plan": plan, "torque": torch.from_numpy(torque)}
+        kept = {"memory": memory, "plan": plan, "torque": torch.from_numpy(torque), **senses}
         return PolicyOutput(torch.from_numpy(action), kept, extras)
 
-    def _observe(self, rows: Array) -> tuple[Array, Array]:
-        """Return the true qpos `[n, nq]` and qvel `[n, nv]`."""
-        qpos = np.ascontiguousarray(rows[:, self.robot.qpos])
-        qvel = np.ascontiguousarray(rows[:, self.robot.qvel])
-        if not (np.isfinite(qpos).all() and np.isfinite(qvel).all()):
-            bad = ~(np.isfinite(qpos).all(axis=1) & np.isfinite(qvel).all(axis=1))
-            raise ValueError(f"{self._id}: row {np.flatnonzero(bad)[0]} of the state is not finite")
-        return qpos, qvel
+    def _in_time(self, seconds: Array) -> Array:
+        """Tell which solves were not late `[n]`."""
+        deadline = self.config.deadline
+        return seconds <= deadline if deadline > 0.0 else np.ones(len(seconds), np.bool_)
 
     def _commands(self, rows: Array) -> Array:
         if self._command is not None:
             return np.repeat(self._command[None], len(rows), axis=0)
         return np.ascontiguousarray(rows[:, self.robot.command])
-
-    def _forces(self, rows: Array) -> tuple[Array, bool]:
-        """Return the feet's contact forces `[n, 4, 3]`, and whether they are measured."""
-        where = self.robot.foot_force
-        if where is None:
-            return np.zeros((len(rows), 4, 3)), False
-        return rows[:, where[:, None] + np.arange(3)], True
 
     def _plan(self, work: Work, plan: Array, count: int) -> tuple[Array, Array]:
         """Plan the rows that are due into `plan`; return seconds and status of each row."""
@@ -146,8 +145,10 @@ class LeggedPolicy:
             work.levers,
             work.contact,
             rows=rows,
+            extra_mass=work.load[:, 0],
+            extra_com=work.load_place,
         )
-        good = rows[found.status[rows] == 0]
+        good = rows[(found.status[rows] == 0) & self._in_time(found.seconds[rows])]
         plan[good] = found.all_forces[good]
         return found.seconds, np.where(work.due, found.status, 0)
 

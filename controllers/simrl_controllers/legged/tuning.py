@@ -9,6 +9,7 @@ import numpy as np
 
 from simrl_controllers.legged.config import LeggedConfig
 from simrl_controllers.legged.gaits import Gait, find_gait
+from simrl_controllers.legged.payload import Scale
 from simrl_controllers.legged.robot import LeggedRobot
 
 Array = np.ndarray
@@ -48,7 +49,7 @@ class Tuning(NamedTuple):
     step_height: float
     """Height of a swing [m]."""
     landing: float
-    """How far below the ground a swing ends [m]."""
+    """Speed of a swing's end, downwards, and below the ground [m/s]."""
     raibert: float
     """Foothold's shift for the velocity's error, beyond half a stance's way [s]."""
     capture: float
@@ -89,6 +90,8 @@ class Tuning(NamedTuple):
     """Weights of the base's accelerations in whole-body control `[6]`."""
     foot_weight: float
     """Weight of a swinging foot's acceleration there."""
+    scale: Scale
+    """For weighing what the robot carries."""
 
 
 def tune(robot: LeggedRobot, config: LeggedConfig, dt: float) -> Tuning:
@@ -117,7 +120,7 @@ def tune(robot: LeggedRobot, config: LeggedConfig, dt: float) -> Tuning:
         transition=config.transition_seconds,
         acceleration=np.array(config.acceleration),
         step_height=config.step_height or 0.28 * height,
-        landing=config.landing or 0.042 * height,
+        landing=config.landing or 0.3 * slow,
         raibert=config.raibert,
         capture=config.capture,
         integral=config.integral,
@@ -149,6 +152,16 @@ def tune(robot: LeggedRobot, config: LeggedConfig, dt: float) -> Tuning:
             [level_weight, level_weight, vertical_weight, turn_weight, turn_weight, turn_weight]
         ),
         foot_weight=config.foot_weight,
+        scale=Scale(
+            mass=robot.mass,
+            gravity=robot.gravity,
+            com=robot.com.copy(),
+            height=height,
+            seconds=config.payload_seconds,
+            place_seconds=5.0 * config.payload_seconds,
+            least=-0.3 * robot.mass if config.payload else 0.0,
+            most=1.2 * robot.mass if config.payload else 0.0,
+        ),
     )
 
 

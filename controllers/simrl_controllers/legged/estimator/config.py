@@ -44,7 +44,7 @@ class EstimatorConfig:
     """Resolution of a foot's force [N]; 0 does not round."""
     contact: Literal["force", "torque"] = "force"
     """What tells contacts: the feet's force sensors, or the motors' torques."""
-    touch: float = 0.06
+    touch: float = 0.08
     """Force from which on a foot stands, as a share of the robot's weight."""
     leave: float = 0.03
     """Force below which a foot no longer stands, as a share of the robot's weight."""

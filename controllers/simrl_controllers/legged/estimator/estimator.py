@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from simrl.core import EnvSpec
+from simrl_controllers.legged.delay import turn_quaternion
 from simrl_controllers.legged.estimator.config import EstimatorConfig
 from simrl_controllers.legged.estimator.filter import (
     Legs,
@@ -17,7 +18,6 @@ from simrl_controllers.legged.estimator.filter import (
     face,
     find_contacts,
     predict,
-    turn_quaternion,
     update,
 )
 from simrl_controllers.legged.estimator.kinematics import leg_kinematics

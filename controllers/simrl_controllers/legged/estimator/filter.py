@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simrl_controllers.legged.delay import turn_quaternion
 from simrl_controllers.legged.estimator.covariance import (
     add_foot,
     correct,
@@ -339,23 +340,3 @@ def inject(memory: Any, error: Array) -> None:
         for leg in range(4):
             memory.feet[leg, k] += error[FEET + 3 * leg + k]
     turn_quaternion(memory.quaternion, angle, 1.0, True)
-
-
-@kernel
-def turn_quaternion(quaternion: Array, rate: Array, dt: float, world: bool) -> None:
-    """Turn an attitude by rate times dt about the body's axes, or about the world's."""
-    angle = dt * np.sqrt(rate[0] ** 2 + rate[1] ** 2 + rate[2] ** 2)
-    # sin(angle / 2) / angle, times dt.
-    factor = 0.5 * dt
-    if angle > 1e-9:
-        factor = dt * np.sin(0.5 * angle) / angle
-    a, b, c, d = np.cos(0.5 * angle), factor * rate[0], factor * rate[1], factor * rate[2]
-    w, x, y, z = quaternion[0], quaternion[1], quaternion[2], quaternion[3]
-    sign = -1.0 if world else 1.0
-    first = w * a - x * b - y * c - z * d
-    second = w * b + x * a + sign * (y * d - z * c)
-    third = w * c + y * a + sign * (z * b - x * d)
-    fourth = w * d + z * a + sign * (x * c - y * b)
-    norm = 1.0 / np.sqrt(first**2 + second**2 + third**2 + fourth**2)
-    quaternion[0], quaternion[1] = first * norm, second * norm
-    quaternion[2], quaternion[3] = third * norm, fourth * norm

@@ -8,7 +8,12 @@ import numpy as np
 
 from simrl_controllers.legged.kernels.clock import advance_clock, follow_gait
 from simrl_controllers.legged.kernels.compile import kernel
-from simrl_controllers.legged.kernels.contacts import follow_contacts, follow_ground, touching
+from simrl_controllers.legged.kernels.contacts import (
+    follow_contacts,
+    follow_ground,
+    height_at,
+    touching,
+)
 from simrl_controllers.legged.kernels.dynamics import apply, cross, evaluate_rows
 from simrl_controllers.legged.kernels.reference import (
     follow_command,
@@ -18,8 +23,14 @@ from simrl_controllers.legged.kernels.reference import (
 )
 from simrl_controllers.legged.kernels.steps import choose_foothold
 from simrl_controllers.legged.kernels.tasks import write_base, write_feet, write_forces
+from simrl_controllers.legged.payload import add_load, load_place, weigh
 from simrl_controllers.legged.tree import Tree
 from simrl_controllers.legged.tuning import Tuning
+
+UPRIGHT = 0.5
+"""Cosine of the tilt beyond which a robot has fallen."""
+LOW = 0.45
+"""Share of its height below which a robot has fallen."""
 
 
 class Work(NamedTuple):
@@ -69,6 +80,13 @@ class Work(NamedTuple):
     """Wanted J qacc of each foot `[n, 4, 3]`."""
     force_target: np.ndarray
     """Planned force on each foot [N] `[n, 4, 3]`."""
+    load: np.ndarray
+    """What is carried: mass [kg], shift of the centre of mass along the base's x and y [m]
+    `[n, 3]`."""
+    load_place: np.ndarray
+    """Where it would be, from the nominal centre of mass, base axes [m] `[n, 3]`."""
+    fallen: np.ndarray
+    """Rows whose robot lies `[n]` bool."""
 
 
 def make_work(count: int, nv: int, horizon: int, others: np.ndarray) -> Work:
@@ -100,6 +118,9 @@ def make_work(count: int, nv: int, horizon: int, others: np.ndarray) -> Work:
         task_weight=np.zeros((count, lines)),
         foot_target=np.zeros((count, 4, 3)),
         force_target=np.zeros((count, 4, 3)),
+        load=np.zeros((count, 3)),
+        load_place=np.zeros((count, 3)),
+        fallen=np.zeros(count, np.bool_),
     )
 
 
@@ -154,6 +175,7 @@ def sense_rows(
         yaw = work.rpy[i, 2]
         if row.begun == 0.0:
             _begin(row, tune, work.feet[i], place, yaw)
+        _carry(row, tune, force[i], place, qvel[i, 3:6], work, i)
         touching(tune, row, force[i], work.feet[i], known, touch)
         speed = np.sqrt(row.command[0] ** 2 + row.command[1] ** 2)
         follow_gait(row, tune, speed)
@@ -162,6 +184,8 @@ def sense_rows(
         advance_clock(row, tune, wanted)
         follow_contacts(row, tune, touch, work.feet[i], work.active[i])
         follow_ground(row, tune, place)
+        height = place[2] - height_at(row, place[0], place[1])
+        work.fallen[i] = work.rotation[i, 2, 2] < UPRIGHT or height < LOW * tune.height
         row.begun = 1.0
         follow_command(row, tune, command[i], place, velocity, yaw)
         for leg in range(4):
@@ -177,6 +201,35 @@ def sense_rows(
                 row, tune, work.com[i], work.feet[i], work.reference[i], work.levers[i],
                 work.contact[i],
             )  # fmt: skip
+
+
+@kernel
+def _carry(
+    row: Any,
+    tune: Tuning,
+    force: np.ndarray,
+    place: np.ndarray,
+    omega: np.ndarray,
+    work: Work,
+    i: int,
+) -> None:
+    """Weigh the load, and add it to the equations of motion; `omega` in the base's axes."""
+    press = np.empty(4)
+    for leg in range(4):
+        press[leg] = max(0.0, -force[leg, 2])
+    weigh(tune.scale, press, work.feet[i], place, work.rotation[i], tune.dt, row.load)
+    load_place(tune.scale, row.load, work.load_place[i])
+    work.load[i, 0] = row.load[0]
+    for k in range(1, 3):
+        share = row.load[0] / (tune.mass + row.load[0])
+        work.load[i, k] = share * work.load_place[i, k - 1]
+    if row.load[0] != 0.0:
+        arm = np.empty(3)
+        for k in range(3):
+            arm[k] = tune.com[k] + work.load_place[i, k]
+        add_load(
+            row.load[0], arm, work.rotation[i], omega, tune.gravity, work.mass[i], work.bias[i]
+        )
 
 
 @kernel
@@ -232,7 +285,8 @@ def task_rows(
         write_forces(row, tune, plan[i], work.force_target[i])
         write_base(
             row, tune, work.rotation[i], work.com[i], work.velocity[i], work.omega[i],
-            work.rpy[i], work.feet[i], work.force_target[i], work.task_target[i, :6],
+            work.rpy[i], work.feet[i], work.load[i], work.force_target[i],
+            work.task_target[i, :6],
         )  # fmt: skip
         write_feet(
             row, tune, work.feet[i], work.speed[i], work.drift[i], work.active[i],

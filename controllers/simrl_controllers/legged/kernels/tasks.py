@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from simrl_controllers.legged.kernels.compile import kernel
-from simrl_controllers.legged.kernels.contacts import GRACE
 from simrl_controllers.legged.kernels.dynamics import apply, cross
 from simrl_controllers.legged.kernels.steps import lead_foot, reach_down
 from simrl_controllers.legged.tuning import Tuning
@@ -33,6 +32,7 @@ def write_base(
     omega: np.ndarray,
     rpy: np.ndarray,
     feet: np.ndarray,
+    load: np.ndarray,
     force: np.ndarray,
     out: np.ndarray,
 ) -> None:
@@ -43,10 +43,13 @@ def write_base(
     """
     linear, moment, arm, work = np.zeros(3), np.zeros(3), np.empty(3), np.empty(3)
     linear[2] = -tune.gravity
+    shift = np.empty(3)  # of the centre of mass by the load
+    work[0], work[1], work[2] = load[1], load[2], 0.0
+    apply(turn, work, shift)
     for leg in range(4):
         for k in range(3):
-            linear[k] += force[leg, k] / tune.mass
-            arm[k] = feet[leg, k] - com[k]
+            linear[k] += force[leg, k] / (tune.mass + load[0])
+            arm[k] = feet[leg, k] - com[k] - shift[k]
         arm[2] -= tune.radius[leg]
         cross(arm, force[leg], work)
         for k in range(3):
@@ -127,7 +130,7 @@ def write_feet(
         if active[leg]:
             for k in range(3):
                 target[leg, k] = -tune.stance_damping * speed[leg, k]
-        elif row.stance[leg] == 1.0 and (row.held[leg] == 1.0 or row.late[leg] > GRACE):
+        elif row.stance[leg] == 1.0 and row.held[leg] == 1.0:
             reach_down(row, tune, leg, feet[leg], speed[leg], target[leg])
         else:
             lead_foot(row, tune, leg, feet[leg], speed[leg], target[leg])
