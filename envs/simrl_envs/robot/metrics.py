@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.task import Task
+
+LAST, MOST, SQUARES, SUM = range(4)
+_KINDS = {"last": LAST, "max": MOST, "any": MOST, "rms": SQUARES, "mean": SUM, "sum": SUM}
 
 
 def measure(task: Task, view: View, out: np.ndarray) -> None:
@@ -14,15 +18,38 @@ def measure(task: Task, view: View, out: np.ndarray) -> None:
         out[:, index] = term.call(view)
 
 
+def reductions(task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Return how each metric gathers, as a number, and the time from which on it does [s] `[K]`."""
+    uses = [use for use, _ in task.metrics]
+    kind = np.array([_KINDS[use.reduce] for use in uses], np.int64)
+    return kind, np.array([use.after for use in uses], np.float64)
+
+
+@njit(cache=True, nogil=True)
 def gather(
-    task: Task, time: np.ndarray, measured: np.ndarray, totals: np.ndarray, counts: np.ndarray
+    kind: np.ndarray,
+    after: np.ndarray,
+    time: np.ndarray,
+    measured: np.ndarray,
+    totals: np.ndarray,
+    counts: np.ndarray,
 ) -> None:
-    """Add one step's measures to the totals of the episode, in place; `[M, K]`, time `[M]`."""
-    if all(use.reduce == "last" and not use.after for use, _ in task.metrics):
-        np.copyto(totals, measured)
-        counts += 1.0
-        return
-    gather_over(task, time[:, None], measured[:, None], totals[:, None], counts[:, None])
+    """Add one step's measures `[M, K]` at times `[M]` to the totals of the episode, in place."""
+    for row in range(measured.shape[0]):
+        for index in range(measured.shape[1]):
+            if time[row] < after[index] - 1e-9:
+                continue
+            value, first = measured[row, index], counts[row, index] == 0.0
+            counts[row, index] += 1.0
+            if kind[index] == LAST:
+                totals[row, index] = value
+            elif kind[index] == MOST:
+                if first or value > totals[row, index] or np.isnan(value):
+                    totals[row, index] = value
+            elif kind[index] == SQUARES:
+                totals[row, index] += value * value
+            else:
+                totals[row, index] += value
 
 
 def gather_over(

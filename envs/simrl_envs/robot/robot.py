@@ -61,6 +61,8 @@ class Robot:
         self.qpos_of = cache(self._qpos_of)
         self.qvel_of = cache(self._qvel_of)
         self.find = cache(self._find)
+        self.triples_of = cache(self._triples_of)
+        self.action_range = cache(self._action_range)
 
     def names(self, kind: str) -> list[str]:
         """List the names of all objects of a kind: joint, body, geom, site, actuator, ..."""
@@ -86,6 +88,15 @@ class Robot:
     def _qvel_of(self, *joints: str) -> np.ndarray:
         """Return where the velocities of these joints stand in qvel; default: of all joints."""
         return self._addresses(joints, self.model.jnt_dofadr, 1)
+
+    def _triples_of(self, *sensors: str) -> np.ndarray:
+        """Return where the three numbers of these sensors stand in sensordata `[sensors, 3]`."""
+        return self.model.sensor_adr[self._find("sensor", *sensors)][:, None] + np.arange(3)
+
+    def _action_range(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the middle and half the width of each actuator's control range `[nu]`."""
+        low, high = self.model.actuator_ctrlrange.T
+        return (low + high) / 2, 0.5 * (high - low)
 
     def _addresses(self, joints: tuple[str, ...], first: np.ndarray, which: int) -> np.ndarray:
         ids = self._find("joint", *joints) if joints else np.arange(self.model.njnt)

@@ -11,7 +11,7 @@ import numpy as np
 from mujoco.batch import Batch, SimulationError
 
 from simrl_envs.robot.contact_stage import ContactStage
-from simrl_envs.robot.metrics import conclude, gather, measure
+from simrl_envs.robot.metrics import conclude, gather, measure, reductions
 from simrl_envs.robot.process import prepare_mujoco
 from simrl_envs.robot.rows import RowLayout, View
 from simrl_envs.robot.streams import Draw, join, split
@@ -82,6 +82,7 @@ class Simulation:
         """Unweighted reward terms of the last step `[M, R]`."""
         self.reward = np.zeros(num_rows)
         """Reward of the last step `[M]`."""
+        self._gathering = reductions(task)
         self.measured = np.zeros((num_rows, len(task.metrics)))
         """What each metric measured in the last step `[M, K]`."""
 
@@ -123,7 +124,7 @@ class Simulation:
             self.terms[diverged], self.reward[diverged], ended[diverged] = 0.0, 0.0, True
         if task.metrics:
             measure(task, view, self.measured)
-            gather(task, view.time, self.measured, self._totals, self._counts)
+            gather(*self._gathering, view.time, self.measured, self._totals, self._counts)
         return ended
 
     def renew(self) -> None:

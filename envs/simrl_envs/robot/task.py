@@ -7,10 +7,12 @@ import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from simrl.core.spec import Block, Column, Layout
 from simrl_envs.robot.config import RobotConfig
@@ -22,6 +24,15 @@ from simrl_envs.robot.terms import registry
 from simrl_envs.robot.terms.registry import BoundTerm
 
 STAGE_NUMBERS = {"none": 0, "pos": 1, "vel": 2, "acc": 3}
+
+
+@njit(cache=True, nogil=True)
+def weigh(terms: np.ndarray, weights: np.ndarray, total: np.ndarray) -> None:
+    """Write the weighted sums `[M]` of terms `[M, R]`, one row as if it were alone."""
+    for row in range(terms.shape[0]):
+        total[row] = 0.0
+        for index in range(terms.shape[1]):
+            total[row] += weights[index] * terms[row, index]
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,10 @@ class Task:
             )
         return count
 
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        return np.array(self.weights, np.float64)
+
     def observe(self, view: View, group: str, out: np.ndarray) -> None:
         """Write a group's columns `[M, D]` float64, without noise or limits."""
         for term, part in self.groups[group].terms:
@@ -93,11 +108,9 @@ class Task:
 
     def pay(self, view: View, terms: np.ndarray, total: np.ndarray) -> None:
         """Write the reward terms `[M, R]` and their weighted sum `[M]`."""
-        total[:] = 0.0
-        for index, (term, weight) in enumerate(zip(self.rewards, self.weights, strict=True)):
-            value = term.call(view)
-            terms[:, index] = value
-            total += weight * value
+        for index, term in enumerate(self.rewards):
+            terms[:, index] = term.call(view)
+        weigh(terms, self._weights, total)
 
     def ended(self, view: View) -> np.ndarray:
         """Return in which rows the task ended by its own rules `[M]` bool."""

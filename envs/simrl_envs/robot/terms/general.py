@@ -17,6 +17,7 @@ from simrl_envs.robot.terms.registry import (
     start,
     termination,
 )
+from simrl_envs.robot.turns import rotation, to_body
 
 Names = tuple[str, ...]
 
@@ -201,36 +202,6 @@ def normalise_quaternions(view: View) -> None:
         for first in model.jnt_qposadr[model.jnt_type == kind]:
             part = view.qpos[:, first + offset : first + offset + 4]
             part /= np.sqrt((part * part).sum(axis=1, keepdims=True))
-
-
-def rotation(quaternion: np.ndarray) -> np.ndarray:
-    """Return rotation matrices `[M, 3, 3]`, body to world, of unit quaternions wxyz `[M, 4]`."""
-    w, x, y, z = (quaternion[:, index] for index in range(4))
-    out = np.empty((len(quaternion), 3, 3))
-    out[:, 0, 0] = 1 - 2 * (y * y + z * z)
-    out[:, 0, 1] = 2 * (x * y - w * z)
-    out[:, 0, 2] = 2 * (x * z + w * y)
-    out[:, 1, 0] = 2 * (x * y + w * z)
-    out[:, 1, 1] = 1 - 2 * (x * x + z * z)
-    out[:, 1, 2] = 2 * (y * z - w * x)
-    out[:, 2, 0] = 2 * (x * z - w * y)
-    out[:, 2, 1] = 2 * (y * z + w * x)
-    out[:, 2, 2] = 1 - 2 * (x * x + y * y)
-    return out
-
-
-def to_body(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Turn world vectors `[M, 3]` into the body frame of unit quaternions wxyz `[M, 4]`."""
-    return np.asarray((rotation(quaternion) * vector[:, :, None]).sum(axis=1))
-
-
-def euler(quaternion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return roll, pitch and yaw [rad], each `[M]`, of unit quaternions wxyz `[M, 4]`."""
-    w, x, y, z = (quaternion[:, index] for index in range(4))
-    roll = np.arctan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
-    pitch = np.arcsin(np.clip(2 * (w * y - z * x), -1.0, 1.0))
-    yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-    return roll, pitch, yaw
 
 
 def wrapped(angle: Any) -> Any:

@@ -7,6 +7,8 @@ own limits and weight, so that one set of weights serves robots of 12 and of 120
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from simrl.core.spec import Column
@@ -14,7 +16,6 @@ from simrl_envs.robot.models import RobotModel
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.streams import Draw
-from simrl_envs.robot.terms.general import euler, to_body
 from simrl_envs.robot.terms.ground import ground_height
 from simrl_envs.robot.terms.machine import joint_offsets
 from simrl_envs.robot.terms.registry import (
@@ -27,6 +28,7 @@ from simrl_envs.robot.terms.registry import (
     update,
 )
 from simrl_envs.robot.terrain import HALF_WIDTH
+from simrl_envs.robot.turns import euler, in_heading, lengths, to_body
 
 Names = tuple[str, ...]
 TOUCH = 1.0
@@ -39,14 +41,13 @@ SPREAD = 0.6 * HALF_WIDTH
 
 def read_sensors(view: View, *names: str) -> np.ndarray:
     """Return sensors of three numbers each, `[M, len(names), 3]`; the term needs "sensordata"."""
-    robot = view.robot
-    starts = robot.model.sensor_adr[robot.find("sensor", *names)]
-    return view.field("sensordata")[:, starts[:, None] + np.arange(3)]
+    return view.field("sensordata")[:, view.robot.triples_of(*names)]
 
 
 def foot_forces(view: View, feet: Names) -> np.ndarray:
     """Return the size of the contact force of each foot [N] `[M, feet]`."""
-    return _length(read_sensors(view, *(f"{foot}_force" for foot in feet)))
+    force = read_sensors(view, *_force_sensors(feet))
+    return lengths(force.reshape(-1, 3)).reshape(force.shape[:2])
 
 
 # Starts and commands
@@ -103,7 +104,7 @@ def fallen(
     _place(view, draw, built, spread)
     view.qpos[:, 2] += built.height
     quaternion = draw.normal("turn", 4)
-    view.qpos[:, 3:7] = quaternion / np.maximum(_length(quaternion), 1e-9)[:, None]
+    view.qpos[:, 3:7] = quaternion / np.maximum(lengths(quaternion), 1e-9)[:, None]
     view.action[:] = built.model.actuator_ctrlrange.mean(axis=1)
 
 
@@ -284,21 +285,22 @@ def air_time(view: View, *, feet: Names, step_seconds: float, least: float) -> n
     landed = foot_forces(view, feet) >= TOUCH
     air = view.memory["air_time"]
     gain = np.where(landed & (air > 0.0), air + step_seconds - least, 0.0).sum(axis=1)
-    return gain * (_length(view.command) > MOVING)
+    return gain * (lengths(view.command) > MOVING)
 
 
 @reward("touching", needs=("sensordata",))
 def touching(view: View, *, built: RobotModel) -> np.ndarray:
     """Return how many of base and thighs touch something."""
-    force = read_sensors(view, "base_force", *(f"{body}_force" for body in built.thighs))
-    return (_length(force) > TOUCH).sum(axis=1).astype(np.float64)
+    force = read_sensors(view, *_force_sensors(("base", *built.thighs)))
+    touching = lengths(force.reshape(-1, 3)).reshape(force.shape[:2]) > TOUCH
+    return touching.sum(axis=1).astype(np.float64)
 
 
 @reward("stand_still")
 def stand_still(view: View, *, built: RobotModel) -> np.ndarray:
     """Return the sum of the joints' offsets [rad] where the command is to stand."""
     offset = np.abs(view.qpos[:, built.qpos] - built.pose).sum(axis=1)
-    return offset * (_length(view.command) < MOVING)
+    return offset * (lengths(view.command) < MOVING)
 
 
 # Ends and figures
@@ -307,18 +309,15 @@ def stand_still(view: View, *, built: RobotModel) -> np.ndarray:
 @termination("fell", needs=("sensordata",))
 def fell(view: View, *, tilt: float = 1.2) -> np.ndarray:
     """End where the base touches the ground, or leans by more than `tilt` [rad]."""
-    touched = _length(read_sensors(view, "base_force"))[:, 0] > TOUCH
+    touched = lengths(read_sensors(view, "base_force")[:, 0]) > TOUCH
     return touched | (up(view) < np.cos(tilt))
 
 
 @measure("velocity_error")
 def velocity_error(view: View) -> np.ndarray:
     """Measure the error of the horizontal velocity, in the frame of the robot's heading [m/s]."""
-    yaw = euler(view.qpos[:, 3:7])[2]
-    cosine, sine = np.cos(yaw), np.sin(yaw)
-    vx = cosine * view.qvel[:, 0] + sine * view.qvel[:, 1]
-    vy = -sine * view.qvel[:, 0] + cosine * view.qvel[:, 1]
-    return np.hypot(vx - view.command[:, 0], vy - view.command[:, 1])
+    velocity = in_heading(view.qpos[:, 3:7], view.qvel[:, :3])
+    return lengths(velocity - view.command[:, :2])
 
 
 @measure("yaw_rate_error")
@@ -355,5 +354,6 @@ def up(view: View) -> np.ndarray:
     return 1.0 - 2.0 * (x * x + y * y)
 
 
-def _length(vectors: np.ndarray) -> np.ndarray:
-    return np.sqrt((vectors * vectors).sum(axis=-1))
+@cache
+def _force_sensors(parts: Names) -> Names:
+    return tuple(f"{part}_force" for part in parts)

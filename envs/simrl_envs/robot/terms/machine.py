@@ -31,8 +31,8 @@ def _share_columns(robot: Robot) -> tuple[Column, ...]:
 @observation("action_share", columns=_share_columns)
 def action_share(view: View) -> np.ndarray:
     """Show the latest action over its range, from -1 to 1."""
-    ranges = view.robot.model.actuator_ctrlrange
-    return (view.action - ranges.mean(axis=1)) / (0.5 * (ranges[:, 1] - ranges[:, 0]))
+    middle, half = view.robot.action_range()
+    return (view.action - middle) / half
 
 
 @reward("torque_share", needs=("actuator_force",))

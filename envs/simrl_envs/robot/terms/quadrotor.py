@@ -14,7 +14,7 @@ from simrl.core.spec import Column
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.streams import Draw
-from simrl_envs.robot.terms.general import euler, rotation, to_body, wrapped
+from simrl_envs.robot.terms.general import wrapped
 from simrl_envs.robot.terms.registry import (
     facts,
     measure,
@@ -24,6 +24,7 @@ from simrl_envs.robot.terms.registry import (
     start,
     termination,
 )
+from simrl_envs.robot.turns import euler, rotation, to_body
 
 
 def hover_path(command: np.ndarray, time: np.ndarray) -> np.ndarray:
