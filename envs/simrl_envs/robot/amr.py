@@ -81,6 +81,8 @@ class AmrPickConfig(AmrConfig):
     """Sliding friction of the object; the fingers' is 0.7, and the larger one counts."""
     object_turn: float = 0.3
     """How far the object is turned from facing the front of its shelf, at most [rad]."""
+    near: bool = False
+    """Start before the object instead of anywhere."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,6 +110,8 @@ class AmrDrawerConfig(AmrConfig):
 
     opening: Range = (0.2, 0.3)
     """Opening that is asked for [m]; the drawer opens 0.35 m."""
+    near: bool = False
+    """Start before the drawer instead of anywhere."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -191,6 +195,7 @@ def _object_variables(config: AmrPickConfig) -> dict[str, Any]:
         "object_mass": config.object_mass,
         "object_friction": config.object_friction,
         "object_turn": config.object_turn,
+        "near": config.near,
     }
 
 
@@ -215,5 +220,5 @@ drawer = _plugin(
     "drawer",
     "open a drawer by its handle",
     AmrDrawerConfig,
-    lambda config: {"opening": config.opening},
+    lambda config: {"opening": config.opening, "near": config.near},
 )

@@ -15,6 +15,8 @@ GAP = 1.0
 """Least distance between two obstacles, wide enough for the robot to pass [m]."""
 SPACE = 0.2
 """Least distance of obstacles from where the robot has to be [m]."""
+SWEEP, SLENDER = (0.77, 1.43), 0.7
+"""How far the moving obstacle goes along the room [m], and by which factor less across it."""
 PARKED = -5.0
 """Height of obstacles that are not in the room [m]."""
 
@@ -82,13 +84,26 @@ def to_sweep(points: np.ndarray, sweep: np.ndarray) -> np.ndarray:
     return np.where(length[:, None] > 0, far, np.inf)
 
 
-def draw_sweep(draw: Draw, room: Room) -> np.ndarray:
-    """Draw where the moving obstacle turns `[M, 2]` [m]; zero if the room has none."""
+def draw_sweep(draw: Draw, room: Room, keep: np.ndarray | None = None) -> np.ndarray:
+    """Draw where the moving obstacle turns `[M, 2]` [m]; zero if the room has none.
+
+    keep: where the robot will have to be `[M, P, 2]`, off its way.
+    """
+    rows = len(draw)
     if not room.built.movers:
-        return np.zeros((len(draw), 2))
-    size = draw.between("sweep size", 0.7, 1.3, 1)
-    angle = draw.between("sweep angle", 0.0, 2.0 * np.pi, 1)
-    return size * np.concatenate([1.1 * np.cos(angle), 0.75 * np.sin(angle)], axis=1)
+        return np.zeros((rows, 2))
+    size = draw.between("sweep size", *SWEEP, CANDIDATES)
+    angle = draw.between("sweep angle", 0.0, 2.0 * np.pi, CANDIDATES)
+    sweeps = np.stack([size * np.cos(angle), SLENDER * size * np.sin(angle)], axis=2)
+    if keep is None:
+        return sweeps[:, 0]
+    count = keep.shape[1]
+    points = np.repeat(keep, CANDIDATES, axis=0)
+    far = to_sweep(points, sweeps.reshape(-1, 2)) >= ROBOT_RADIUS + SPACE
+    fit = np.asarray(far.reshape(rows, CANDIDATES, count).all(axis=-1))
+    chosen, found = first(fit)
+    # It hardly moves where it would be in the way wherever it went.
+    return np.where(found[:, None], sweeps[np.arange(rows), chosen], 0.01)
 
 
 def place_robot(view: View, draw: Draw, room: Room, pose: np.ndarray, joint_noise: float) -> None:

@@ -210,3 +210,30 @@ def test_moving_obstacle_swings_on_its_way_without_loss():
     slope = (path[2:, :, :2] - path[:-2, :, :2]) / 0.04
     np.testing.assert_allclose(slope, path[1:-1, :, 2:], atol=0.01)
     assert 0.15 < np.hypot(*np.moveaxis(path[:, :, 2:], -1, 0)).max() < 0.65
+
+
+@pytest.mark.parametrize("task", ["amr-pick", "amr-drawer"])
+def test_near_starts_stand_before_the_work_and_out_of_the_way(task):
+    env = make_env(task, SEEDS, near=True, moving=1)
+    env.reset(4)
+    physics, qpos = env.spec.physics, _part(env, "qpos")
+    if task == "amr-pick":
+        target = qpos[:, physics["object_qpos"][:2]]
+        face = _part(env, "command")[:, 4]
+    else:
+        target, face = np.array([[-2.39, -0.3]]), np.full(SEEDS, np.pi)
+    gap = target - qpos[:, :2]
+    ahead = np.cos(qpos[:, 2]) * gap[:, 0] + np.sin(qpos[:, 2]) * gap[:, 1]
+    beside = np.cos(qpos[:, 2]) * gap[:, 1] - np.sin(qpos[:, 2]) * gap[:, 0]
+    assert (ahead > 0.6).all() and (ahead < 1.1).all()
+    assert np.abs(beside).max() < 0.2
+    assert np.abs(np.sin(qpos[:, 2] - face)).max() < 0.11
+    mover = _part(env, "obstacles").reshape(SEEDS, -1, 5)[:, -1]
+    # Energy is conserved, so how far it goes at most follows from where and how fast it is.
+    reach = np.hypot(
+        np.linalg.norm(mover[:, :2], axis=1), np.linalg.norm(mover[:, 2:4], axis=1) / 0.4
+    )
+    way = mover[:, :2] + mover[:, 2:4]
+    way /= np.linalg.norm(way, axis=1)[:, None]
+    near = to_sweep(qpos[:, None, :2], reach[:, None] * way)[:, 0]
+    assert near.min() > 0.44

@@ -25,8 +25,12 @@ from simrl_envs.robot.terms.registry import start
 
 STAND = 0.62
 """Distance of the robot's middle from the front of the furniture that it works at [m]."""
+HANDLE_STAND = 0.97
+"""Distance of the robot's middle from the handle, which leaves room to pull it [m]."""
 DEPTH = (0.09, 0.13)
 """How far behind the front edge the middle of an object stands [m]."""
+NEAR = np.array([0.06, 0.06, 0.1])
+"""How far the robot is from there at most if it starts near: x, y [m], heading [rad]."""
 KINDS = {"box": (BOX,), "cylinder": (CYLINDER,), "any": (BOX, CYLINDER)}
 """Kinds of objects by the name of the option."""
 Z = np.array([0.0, 0.0, 1.0])
@@ -159,38 +163,55 @@ def pick(
     mass: tuple[float, float],
     friction: tuple[float, float],
     turn: float,
+    near: bool,
 ) -> None:
     """Start anywhere, an object on one piece of furniture, its goal on another.
 
     kind: box, cylinder or any.  width, height: its sizes [m].  turn: how far it may be turned to
-    the front [rad].
+    the front [rad].  near: start before the object.
     """
-    rows = view.num_rows
     thing = view.memory["object"]
     _draw_object(draw, thing, kind, width, height, mass, friction)
-    source, target = _draw_places(draw, room)
-    sweep = draw_sweep(draw, room)
-    pose = draw_pose(draw, "base", room, sweep)
+    ends = [
+        _work_place(draw, f"place {end}", room, chosen, thing[:, 3])
+        for end, chosen in enumerate(_draw_places(draw, room))
+    ]
+    spots = np.stack([spot for spot, _ in ends], axis=1)
+    sweep = draw_sweep(draw, room, spots[:, :, :2])
+    pose = _before(draw, spots[:, 0]) if near else draw_pose(draw, "base", room, sweep)
     place_robot(view, draw, room, pose, joint_noise)
-    spots = np.empty((rows, 2, 2))
     first_qpos = int(view.robot.qpos_of("object")[0])
-    spin = draw.between("object yaw", -turn, turn, 1)[:, 0]
-    for end, chosen in enumerate((source, target)):
-        unit = draw.uniform(f"place {end}", 2)
-        for index, place in enumerate(room.places):
-            here = chosen == index
-            along = (2.0 * unit[here, 0] - 1.0) * place.half
-            depth = DEPTH[0] + (DEPTH[1] - DEPTH[0]) * unit[here, 1]
-            spots[here, end] = room.stand(place, along, STAND)[:, :2]
-            point = _behind(room.stand(place, along, 0.0), depth, place.top + thing[here, 3])
-            if end:
-                view.command[here, :3], view.command[here, 3] = point, place.face
-            else:
-                view.qpos[here, first_qpos : first_qpos + 3] = point
-                view.command[here, 4] = place.face
-    view.qpos[:, first_qpos + 3 : first_qpos + 7] = about(Z, view.command[:, 4] + spin)
-    _finish(view, draw, room, pose, sweep, spots)
+    spin = spots[:, 0, 2] + draw.between("object yaw", -turn, turn, 1)[:, 0]
+    view.qpos[:, first_qpos : first_qpos + 3] = ends[0][1]
+    view.qpos[:, first_qpos + 3 : first_qpos + 7] = about(Z, spin)
+    view.command[:, :3] = ends[1][1]
+    view.command[:, 3], view.command[:, 4] = spots[:, 1, 2], spots[:, 0, 2]
+    _finish(view, draw, room, pose, sweep, spots[:, :, :2])
     _show_goal(view, room, view.command[:, :3], about(Z, view.command[:, 3]))
+
+
+def _work_place(
+    draw: Draw, purpose: str, room: Room, chosen: np.ndarray, half: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw where an object stands on the chosen places `[M]`.
+
+    half: half the object's height `[M]` [m].  Returns the pose of a base that works there `[M, 3]`
+    and the object's middle `[M, 3]`.
+    """
+    unit = draw.uniform(purpose, 2)
+    spots, points = np.empty((len(unit), 3)), np.empty((len(unit), 3))
+    for index, place in enumerate(room.places):
+        here = chosen == index
+        along = (2.0 * unit[here, 0] - 1.0) * place.half
+        depth = DEPTH[0] + (DEPTH[1] - DEPTH[0]) * unit[here, 1]
+        spots[here] = room.stand(place, along, STAND)
+        points[here] = _behind(room.stand(place, along, 0.0), depth, place.top + half[here])
+    return spots, points
+
+
+def _before(draw: Draw, spots: np.ndarray) -> np.ndarray:
+    """Return poses of the base `[M, 3]` around those at which it stands to work."""
+    return spots + draw.between("near", -NEAR, NEAR, 3)
 
 
 def _draw_object(
@@ -235,13 +256,21 @@ def _behind(edge: np.ndarray, depth: np.ndarray, height: np.ndarray) -> np.ndarr
 
 @start("amr_drawer")
 def drawer(
-    view: View, draw: Draw, *, room: Room, joint_noise: float, opening: tuple[float, float]
+    view: View,
+    draw: Draw,
+    *,
+    room: Room,
+    joint_noise: float,
+    opening: tuple[float, float],
+    near: bool,
 ) -> None:
-    """Start anywhere, the drawer shut, and ask for an opening [m]."""
-    sweep = draw_sweep(draw, room)
-    pose = draw_pose(draw, "base", room, sweep)
+    """Start anywhere, or `near` the handle, the drawer shut, and ask for an opening [m]."""
+    closed, direction = room.handle
+    spot = np.array([*closed[:2], np.arctan2(-direction[1], -direction[0])])
+    spot[:2] += HANDLE_STAND * direction[:2]
+    spots = np.tile(spot, (view.num_rows, 1))
+    sweep = draw_sweep(draw, room, spots[:, None, :2])
+    pose = _before(draw, spots) if near else draw_pose(draw, "base", room, sweep)
     place_robot(view, draw, room, pose, joint_noise)
     view.command[:, 0] = draw.between("opening", *opening, 1)[:, 0]
-    closed, direction = room.handle
-    spot = closed[:2] + (STAND + 0.35) * direction[:2]
-    _finish(view, draw, room, pose, sweep, np.tile(spot, (view.num_rows, 1, 1)))
+    _finish(view, draw, room, pose, sweep, spots[:, None, :2])
