@@ -226,8 +226,16 @@ class PPOLearner:
             reference=outputs,
             reference_kl=kl,
             advantage_scale=max(scale, 1e-8),
-            obs=self.net.remember_sequence(buffer.obs, buffer.start_state, buffer.episode_start),
+            obs=self._seen(buffer),
         )
+
+    def _seen(self, buffer: RolloutBuffer) -> dict[str, Tensor]:
+        """Return what the network reads of a buffer, joined with its past where it has a history.
+
+        A policy that is built around the network may read more.
+        """
+        obs = self.net.remember_sequence(buffer.obs, buffer.start_state, buffer.episode_start)
+        return {name: obs[name] for name in sorted(self.net.reads)}
 
     def loss(
         self, batch: Minibatch, entropy_coef: float, reference_coef: float = 0.0

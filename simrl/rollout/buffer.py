@@ -21,7 +21,8 @@ class RolloutBuffer:
     obs: dict[str, Tensor]
     """Observation groups that the training policy reads, each `[T, L, ...]`."""
     action: Tensor
-    """Actions `[T, L, heads]` int64 or `[T, L, size]` float32."""
+    """Actions `[T, L, heads]` int64 or `[T, L, size]` float32: those that were taken, or the
+    policy's extra "learn_action"."""
     log_prob: Tensor
     """Log-probability of the action `[T, L]`; NaN if the policy gives none."""
     value: Tensor

@@ -14,6 +14,10 @@ from simrl.rollout.ledger import host
 from simrl.rollout.plan import Act, SeatedPolicy
 from simrl.rollout.transfer import Bridge
 
+LEARN_ACTION = "learn_action"
+"""Extra of a policy that wants another action to be learned from than the one it took: the part of
+a sum that is its own, or what an expert would have done."""
+
 
 class BufferStore:
     """Fill one buffer of `unroll` steps again and again; the hot loop only copies.
@@ -100,8 +104,8 @@ class BufferStore:
         if not self._direct:
             for name, target in self._obs[t].items():
                 self._put(target, act.obs[name])
-        self._put(self._action[t], act.output.action)
         extras = act.output.extras
+        self._put(self._action[t], extras.get(LEARN_ACTION, act.output.action))
         self._put_extra(self._log_prob[t], extras.get("log_prob"))
         self._put_extra(self._value[t], extras.get("value"))
         self._put_env("start", self._start[t], start)

@@ -13,7 +13,7 @@ from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.nn.actor_critic import ActorCritic
 from simrl.runs.config import run_config
-from simrl.runs.policies import load_run_policy, named_policy
+from simrl.runs.policies import load_run_network, named_policy
 from simrl.search.agent_model import AgentModel, Reseed
 from simrl.search.agent_policy import AgentSearchConfig, AgentSearchPolicy
 from simrl.search.lookahead import LookaheadConfig
@@ -46,7 +46,7 @@ def agent_model(
     return AgentModel(
         dynamics,
         spec,
-        net or load_run_policy(folder, which).net,
+        net or load_run_network(folder, which),
         gamma=config.ppo.gamma,
         enemies=enemies,
         reseed=reseed or getattr(dynamics, "reseed", None),

@@ -68,6 +68,13 @@ class TrainConfig:
     """Environments stepped side by side."""
     seed: int = 0
     """Seed from which every random stream is derived."""
+    base: str = ""
+    """Policy whose continuous actions the network corrects, by any name that `simrl evaluate`
+    takes, such as nmpc:horizon=20; none: the network acts alone."""
+    base_limit: float = 0.2
+    """Largest correction, as a share of half the range of each action."""
+    init: str = ""
+    """Run whose weights this one begins with: RUN, RUN@best or RUN@12000000."""
     device: str = "cpu"
     """Where the networks live: cpu, cuda, cuda:1."""
     net: ActorCriticConfig = field(default_factory=ActorCriticConfig)
@@ -89,6 +96,8 @@ class TrainConfig:
         """Check the ranges."""
         if self.num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {self.num_envs}")
+        if self.base and self.league is not None:
+            raise ValueError("a run in a league cannot correct a base policy")
         check_device(self.device)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from torch import Tensor
 
 from simrl.core.plugins import (
     controller_names,
@@ -19,13 +18,14 @@ from simrl.core.plugins import (
 )
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
-from simrl.learn.checkpoint import Checkpoints
 from simrl.learn.policy import NetworkPolicy
+from simrl.learn.residual import ResidualPolicy, residual_spec
 from simrl.nn.actor_critic import ActorCritic
 from simrl.preferences.relabel import RelabelConfig, relabelled_spec
 from simrl.rollout.random import RandomPolicy
-from simrl.runs.config import PREFERENCES_FILE, from_dict, is_run, run_config
+from simrl.runs.config import PREFERENCES_FILE, TrainConfig, from_dict, is_run, run_config
 from simrl.runs.options import parse_options
+from simrl.runs.weights import run_weights as run_weights
 
 SEARCHES = ("mcts", "search", "openspiel")
 """What the names of players that search begin with, before a colon."""
@@ -79,21 +79,47 @@ def named_run(name: str) -> tuple[str, str]:
     return folder, which
 
 
-def load_run_policy(folder: Path | str, which: str = "") -> NetworkPolicy:
-    """Load the trained network of a run as a policy; see `named_policy` for `which`."""
+def load_run_policy(folder: Path | str, which: str = "") -> Policy:
+    """Load the trained policy of a run; see `named_policy` for `which`.
+
+    It is a `NetworkPolicy`, or one that corrects the run's base policy.
+    """
+    net = load_run_network(folder, which)
     config = run_config(folder)
-    plugin = env_plugin(config.env)
-    spec = plugin.make(make_config(plugin.config, config.env_options, config.env), 1).spec
-    net = ActorCritic(_learned_spec(folder, spec), config.net)
+    return acting_policy(config, _run_spec(config), NetworkPolicy(net))
+
+
+def load_run_network(folder: Path | str, which: str = "") -> ActorCritic:
+    """Load the trained network of a run, for acting; see `named_policy` for `which`."""
+    config = run_config(folder)
+    spec = _relabelled_spec(folder, _run_spec(config))
+    net = ActorCritic(learned_spec(config, spec), config.net)
     try:
         net.load_state_dict(run_weights(folder, which))
     except RuntimeError as error:
         raise ValueError(f"the weights of {folder} do not fit its config: {error}") from error
-    net.eval()
-    return NetworkPolicy(net)
+    return net.eval()
 
 
-def _learned_spec(folder: Path | str, spec: EnvSpec) -> EnvSpec:
+def _run_spec(config: TrainConfig) -> EnvSpec:
+    plugin = env_plugin(config.env)
+    return plugin.make(make_config(plugin.config, config.env_options, config.env), 1).spec
+
+
+def learned_spec(config: TrainConfig, spec: EnvSpec) -> EnvSpec:
+    """Return the spec that a run's network is built from: its actions may be corrections."""
+    return residual_spec(spec, config.base_limit) if config.base else spec
+
+
+def acting_policy(config: TrainConfig, spec: EnvSpec, learned: NetworkPolicy) -> Policy:
+    """Return the policy of a run: its network, or the base of the run corrected by it."""
+    if not config.base:
+        return learned
+    base = named_policy(config.base, spec, config.env_options)
+    return ResidualPolicy(spec, base, learned)
+
+
+def _relabelled_spec(folder: Path | str, spec: EnvSpec) -> EnvSpec:
     """Return the spec that a run's network was built from: a learned reward has its own groups."""
     path = Path(folder) / PREFERENCES_FILE
     if not path.is_file():
@@ -103,28 +129,3 @@ def _learned_spec(folder: Path | str, spec: EnvSpec) -> EnvSpec:
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     return relabelled_spec(spec, from_dict(RelabelConfig, relabel, str(path)))
-
-
-def run_weights(folder: Path | str, which: str = "") -> Mapping[str, Tensor]:
-    """Read the network's tensors from a run's checkpoint."""
-    checkpoints = Checkpoints(Path(folder) / "checkpoints")
-    if which == "best" or (which == "" and checkpoints.has_best()):
-        state = checkpoints.load_best()
-    elif which.isdigit():
-        state = checkpoints.load(int(which))
-    elif which in ("", "newest") or which.startswith("snapshot-"):
-        _, state = checkpoints.load_newest()
-    else:
-        raise ValueError(
-            f"{folder}@{which}: after @ comes best, newest, a number of agent-steps or a snapshot"
-        )
-    if which.startswith("snapshot-"):
-        parts = state["parts"]
-        keeper = parts.get("league") or parts.get("snapshots") or {}
-        snapshots = keeper.get("snapshots", {})
-        if which not in snapshots:
-            raise ValueError(
-                f"{folder} has no {which}; its snapshots are {', '.join(snapshots) or 'none'}"
-            )
-        return dict(snapshots[which])
-    return dict(state["parts"]["learner"]["net"])

@@ -11,17 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import tyro
 import yaml
-from torch import Tensor
 
 from simrl.core.files import write_atomic
 from simrl.core.plugins import make_env
 from simrl.core.seeding import child_seed
 from simrl.core.spec import EnvSpec
 from simrl.learn.loop import Progress
-from simrl.nn.actor_critic import ActorCritic
 from simrl.preferences.collect_loop import PreferenceLoop, QueryConfig
 from simrl.preferences.questions import AnswerSource, ScriptedAnswers
 from simrl.preferences.relabel import PREFERENCE, RelabelByReward, RelabelConfig, relabelled_env
@@ -35,8 +32,8 @@ from simrl.runs.config import (
     run_config,
     to_dict,
 )
-from simrl.runs.policies import run_weights
 from simrl.runs.training import Additions, Run, build_run, resume_run, start_run
+from simrl.runs.weights import start_from
 
 if TYPE_CHECKING:
     from simrl.runs.people import People
@@ -136,7 +133,7 @@ def build_preferences(config: PreferenceConfig, folder: Path | str | None = None
     if people is not None:
         people.attach(run.loop, loop, seating)
     if config.init:
-        start_from(run.policy.net, config.init)
+        start_from(run.net, config.init)
     return PreferenceRun(run, loop, config, people)
 
 
@@ -186,42 +183,6 @@ def preference_config(folder: Path | str) -> PreferenceConfig:
     if not isinstance(data, dict):
         raise ValueError(f"{path} is not a config: expected a mapping, got {type(data).__name__}")
     return from_dict(PreferenceConfig, {**data, "train": to_dict(train)}, str(path))
-
-
-def start_from(net: ActorCritic, source: str) -> None:
-    """Load the network of a run, `RUN` or `RUN@which`, into `net`.
-
-    Where `net` has more value groups than the run had, the others start at the value 0.  ValueError
-    if it is no run, or its network has other parts.
-    """
-    folder, _, which = source.partition("@")
-    trained = run_config(folder).env
-    if trained != net.spec.id:
-        raise ValueError(f"{folder} was trained in {trained}, not in {net.spec.id}")
-    weights, own = dict(run_weights(folder, which)), net.state_dict()
-    for name in ("head.weight", "head.bias", "critic.head.weight", "critic.head.bias"):
-        if name in own and name in weights:
-            weights[name] = _grown(weights[name], own[name].shape, 0.0)
-    if "value_scale" in weights:
-        weights["value_mean"] = _grown(weights["value_mean"], own["value_mean"].shape, 0.0)
-        weights["value_scale"] = _grown(weights["value_scale"], own["value_scale"].shape, 1.0)
-        moments = [
-            _grown(row, own["value_mean"].shape, fill)
-            for row, fill in zip(weights["value_moments"], (0.0, 1.0), strict=True)
-        ]
-        weights["value_moments"] = torch.stack(moments)
-    try:
-        net.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"the network of {source} does not fit this run's: {error}") from error
-
-
-def _grown(value: Tensor, shape: torch.Size, fill: float) -> Tensor:
-    """Append rows of `fill` until `value` has as many as `shape` says."""
-    missing = shape[0] - value.shape[0]
-    if missing <= 0:
-        return value
-    return torch.cat([value, value.new_full((missing, *value.shape[1:]), fill)])
 
 
 def _scripted(config: PreferenceConfig, spec: EnvSpec) -> AnswerSource:

@@ -49,7 +49,7 @@ from simrl.runs.demonstrations import clip_demonstrations, person_clips
 from simrl.runs.policies import named_policy
 from simrl.runs.preference_presets import cart_pole as plain_cart_pole
 from simrl.runs.preference_presets import pendulum as plain_pendulum
-from simrl.runs.preferences import HUMAN, PreferenceConfig, start_from
+from simrl.runs.preferences import HUMAN, PreferenceConfig
 from simrl.runs.rlhf_steps import (
     GOLD_START,
     GoldRecord,
@@ -62,6 +62,7 @@ from simrl.runs.rlhf_steps import (
     record_segments,
 )
 from simrl.runs.training import Additions, Run, build_run, make_net, resume_run, start_run
+from simrl.runs.weights import start_from
 
 RLHF_FILE = "rlhf.yaml"
 """Name of the config that an RLHF run has beside the others."""
@@ -183,7 +184,7 @@ def build_rlhf(
     """Do the first two steps and start the critic; with a `folder`, PPO will be saved there."""
     result = _assemble(config, folder)
     prefs, train = config.prefs, config.prefs.train
-    net, learner = result.run.policy.net, result.run.loop.learner
+    net, learner = result.run.net, result.run.loop.learner
     env = make_env(train.env, train.num_envs, **train.env_options)
     sources = (prefs.init, config.demonstrator, config.clips and "people's clips")
     say(f"1 of 3: a policy from {' and '.join(filter(None, sources))}")
@@ -252,7 +253,7 @@ def _assemble(config: RLHFConfig, folder: Path | str | None) -> RLHFRun:
     if config.max_kl is not None:
         run.loop.hooks.append(KLLimit(run.loop, config.max_kl))
     # The network moves by learning alone, or its distance to the reference would mean nothing.
-    _freeze(run.policy.net, True)
+    _freeze(run.net, True)
     return RLHFRun(run, ensemble, reference, config)
 
 

@@ -16,7 +16,7 @@ from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.runs.config import is_run, run_config
 from simrl.runs.options import parse_options
-from simrl.runs.policies import SEARCHES, load_run_policy, split_words
+from simrl.runs.policies import SEARCHES, load_run_network, split_words
 from simrl.search.config import Rule, SearchConfig, UctConfig
 from simrl.search.evaluators import NetworkEvaluator
 from simrl.search.policy import SearchPolicy, SearchPolicyConfig, quiet
@@ -123,7 +123,7 @@ def _network(rest: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy
         config = replace(expert_config(folder).play, **asked)
     return SearchPolicy(
         TurnModel(dynamics, spec, gamma=trained.ppo.gamma),
-        NetworkEvaluator(load_run_policy(folder, which).net, dynamics, spec),
+        NetworkEvaluator(load_run_network(folder, which), dynamics, spec),
         SearchPolicyConfig(config if player.noise else quiet(config), reuse=player.reuse),
     )
 

@@ -29,7 +29,8 @@ from simrl.runs.curriculum import Curriculum
 from simrl.runs.evaluation import EvaluationHook
 from simrl.runs.folder import open_writer, refuse_used, restore_newest
 from simrl.runs.machine import save_machine
-from simrl.runs.policies import named_policy
+from simrl.runs.policies import acting_policy, learned_spec, named_policy
+from simrl.runs.weights import start_from
 from simrl.selfplay.league import LEARNER, League, LeagueConfig
 
 EPISODE_WINDOW = 200
@@ -44,7 +45,7 @@ class Run:
     """What was asked for."""
     env: VecEnv
     """The environments that it trains in."""
-    policy: NetworkPolicy
+    policy: Policy
     """The learner's policy."""
     loop: TrainingLoop
     """The training loop."""
@@ -54,6 +55,11 @@ class Run:
     """Opponents, for games."""
     folder: Path | None
     """Where everything is written; None keeps it in memory."""
+
+    @property
+    def net(self) -> ActorCritic:
+        """The network that learns."""
+        return self.loop.learner.net
 
 
 @dataclass
@@ -93,7 +99,7 @@ def build_run(
     for name in config.evaluation.opponents:
         named_policy(name, env.spec, config.env_options)  # a name that is wrong is told now
     net = make_net(config, env)
-    policy = NetworkPolicy(net)
+    policy = acting_policy(config, env.spec, NetworkPolicy(net))
     league = _make_league(config, config.league, env, policy) if config.league else None
     stats = EpisodeStats(EPISODE_WINDOW)
     engine = RolloutEngine(
@@ -112,7 +118,8 @@ def build_run(
     )
     if curriculum:
         curriculum.engine = engine
-    evaluation = EvaluationHook(config, NetworkPolicy(net, values=False), folder)
+    alone = NetworkPolicy(net, values=False)
+    evaluation = EvaluationHook(config, acting_policy(config, env.spec, alone), folder)
     loop = TrainingLoop(
         engine,
         PPOLearner(
@@ -198,7 +205,10 @@ def make_net(config: TrainConfig, env: VecEnv) -> ActorCritic:
     """Build the network with weights drawn from the run's own stream."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(child_seed(config.seed, "weights") % 2**63)
-        return ActorCritic(env.spec, config.net).to(config.device)
+        net = ActorCritic(learned_spec(config, env.spec), config.net).to(config.device)
+    if config.init:
+        start_from(net, config.init)
+    return net
 
 
 class StatsHook:

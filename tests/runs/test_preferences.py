@@ -24,11 +24,11 @@ from simrl.runs.preferences import (
     build_preferences,
     preference_config,
     resume_preferences,
-    start_from,
     start_preferences,
 )
 from simrl.runs.preferences_report import preference_figures
 from simrl.runs.training import build_run, start_run
+from simrl.runs.weights import start_from
 
 STEPS = 1600
 
@@ -101,7 +101,7 @@ def test_a_network_of_the_added_reward_plays_as_a_policy(tmp_path):
     run.loop.run(stop=lambda: True)
     policy = load_run_policy(tmp_path / "run")
     assert policy.net.spec.value_groups == ("state", "effort", "preference")
-    own = run.policy.net.state_dict()
+    own = run.net.state_dict()
     assert all(torch.equal(own[name], value) for name, value in policy.net.state_dict().items())
 
 
@@ -109,7 +109,7 @@ def test_a_new_value_group_starts_at_zero_beside_the_trained_ones(tmp_path):
     plain = start_run(train_config(steps=400), tmp_path / "plain")
     plain.loop.run()
     config = small(relabel=RelabelConfig(mode="add"), init=str(tmp_path / "plain"))
-    net = build_preferences(config).run.policy.net
+    net = build_preferences(config).run.net
     obs = {"policy": torch.randn(7, 2)}
     old, new = plain.policy.net.value(obs, {}), net.value(obs, {})
     assert new.shape == (7, 3) and torch.allclose(new[:, :2], old, atol=1e-6)
@@ -124,21 +124,21 @@ def test_a_new_value_group_starts_at_zero_beside_the_trained_ones(tmp_path):
         start_from(other, str(tmp_path / "plain"))
     wide = dataclasses.replace(train_config(), net=ActorCriticConfig(hidden=(32,)))
     with pytest.raises(ValueError, match="does not fit this run's"):
-        start_from(build_run(wide).policy.net, str(tmp_path / "plain"))
+        start_from(build_run(wide).net, str(tmp_path / "plain"))
 
 
 def test_nothing_is_learned_while_there_is_no_reward(tmp_path):
     """The policy keeps its weights until the first answers are in."""
     built = build_preferences(small())
-    before = {k: v.clone() for k, v in built.run.policy.net.state_dict().items()}
+    before = {k: v.clone() for k, v in built.run.net.state_dict().items()}
     built.run.loop.update()
     assert not built.loop.ready and built.run.loop.progress.steps == 80
-    after = built.run.policy.net.state_dict()
+    after = built.run.net.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     while not built.loop.ready:
         metrics = built.run.loop.update()
     assert metrics["prefs/answered"] >= 10 and "loss/policy" in metrics
-    assert not torch.equal(before["head.weight"], built.run.policy.net.state_dict()["head.weight"])
+    assert not torch.equal(before["head.weight"], built.run.net.state_dict()["head.weight"])
 
 
 def test_config_goes_through_its_file(tmp_path):

@@ -20,9 +20,10 @@ from simrl.learn.policy import NetworkPolicy
 from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.evaluate import evaluate
 from simrl.runs.preference_presets import moba_style
-from simrl.runs.preferences import PreferenceConfig, build_preferences, start_from
+from simrl.runs.preferences import PreferenceConfig, build_preferences
 from simrl.runs.presets import moba_1v1
 from simrl.runs.training import Run, build_run, start_run
+from simrl.runs.weights import start_from
 
 OPPONENT = "lane-pusher"
 GAMES = 400
@@ -99,11 +100,11 @@ def taught(
     if style is None:
         ppo = replace(config.train.ppo, group_gamma={})  # there is no learned reward
         run = build_run(replace(config.train, ppo=ppo))
-        start_from(run.policy.net, str(base))
+        start_from(run.net, str(base))
     else:
         run = build_preferences(config).run
     seconds = _train(run)
-    return _measured(run.policy.net, seed, seconds, games)
+    return _measured(run.net, seed, seconds, games)
 
 
 def _train(run: Run) -> float:

@@ -80,7 +80,7 @@ def true(config: PreferenceConfig, seed: int, *, points: int = 10) -> Outcome:
 def _outcome(run: Run, points: int) -> Outcome:
     # The run's own evaluation would only take time.
     curve = Curve(run.config, points)
-    curve.policy = NetworkPolicy(run.policy.net, values=False)
+    curve.policy = NetworkPolicy(run.net, values=False)
     run.loop.hooks = [hook for hook in run.loop.hooks if hook is not run.evaluation]
     run.loop.hooks.append(curve)
     begin = time.process_time()
