@@ -7,12 +7,14 @@ are small and run on one torch thread; the physics takes every core.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from simrl.learn.loop import LoopConfig
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCriticConfig
 from simrl.runs.config import EvalConfig, TrainConfig
+from simrl.runs.curriculum import CurriculumConfig
 
 
 def cartpole_swingup() -> TrainConfig:
@@ -102,6 +104,51 @@ def quadruped_velocity() -> TrainConfig:
     )
 
 
+def quadruped_rough() -> TrainConfig:
+    """Walk with four legs on rough ground by a curriculum, with everything randomised.
+
+    The policy is blind: it sees what sensors tell, with noise, and its last four observations; the
+    critic sees forces, heights of the ground and everything without noise.  Grounds grow rougher as
+    the commands are followed.
+    """
+    flat = quadruped_velocity()
+    return replace(
+        flat,
+        env_options={
+            **flat.env_options,
+            "terrain": "rough",
+            "terrain_height": 0.12,
+            "friction": (0.4, 1.2),
+            "mass": (0.9, 1.1),
+            "payload": (0.0, 3.0),
+            "motor_gain": (0.9, 1.1),
+            "latency": (0.0, 0.02),
+            "observation_noise": 1.0,
+            "push": (0.0, 10.0),
+            "push_interval": 5.0,
+        },
+        net=replace(flat.net, hidden=(256, 128), history=3),
+        loop=LoopConfig(unroll=24, steps=60_000_000),
+        curriculum=CurriculumConfig(
+            stages=(
+                {
+                    "terrain": "flat",
+                    "command_x": (-0.3, 0.6),
+                    "push": (0.0, 0.0),
+                    "payload": (0.0, 0.0),
+                },
+                {"terrain": "flat"},
+                {"terrain_height": 0.04},
+                {"terrain_height": 0.08},
+                {},
+            ),
+            promote=0.75,
+            demote=0.3,
+            episodes=400,
+        ),
+    )
+
+
 def _gymnasium(name: str) -> Callable[[], TrainConfig]:
     """Make the preset of one of gymnasium's tasks: a million steps, as the literature reports."""
 
@@ -186,6 +233,7 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "quadrotor-track": quadrotor_track,
     "arm-reach": arm_reach,
     "quadruped-velocity": quadruped_velocity,
+    "quadruped-rough": quadruped_rough,
     "halfcheetah": _gymnasium("HalfCheetah-v5"),
     "hopper": _gymnasium("Hopper-v5"),
     "walker2d": _gymnasium("Walker2d-v5"),

@@ -62,6 +62,12 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe("quadrotor-track", "quadrotor", ("nmpc",)),
         Recipe("arm-reach", "arm", ("osc", "inverse-dynamics")),
         Recipe("quadruped-velocity", "quadruped", walks=True, options=COMMANDS),
+        Recipe(
+            "quadruped-rough",
+            "quadruped_rough",
+            walks=True,
+            options={**COMMANDS, "terrain": "rough", "terrain_height": 0.12},
+        ),
         Recipe("halfcheetah", "halfcheetah", games=50),
         Recipe("hopper", "hopper", games=50),
         Recipe("walker2d", "walker2d", games=50),

@@ -1,0 +1,107 @@
+"""Teach a network to act as any policy does: cloning first, then DAgger; then train on from there.
+
+    python scripts/imitate.py quadrotor-track nmpc --out runs/clone
+    simrl train quadrotor-track --init runs/clone --out runs/better
+
+The expert is any name that `simrl evaluate` takes: a controller with its options, a run, a search.
+The result is a run folder, so it can be evaluated, compared and begun with as any other.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import tyro
+
+from simrl.core.plugins import make_env
+from simrl.learn.cloning import CloningConfig, CloningLearner
+from simrl.learn.dagger import DaggerConfig, dagger
+from simrl.learn.loop import LoopConfig
+from simrl.learn.policy import NetworkPolicy
+from simrl.nn.actor_critic import ActorCriticConfig
+from simrl.rollout import evaluate
+from simrl.runs.config import EvalConfig, TrainConfig
+from simrl.runs.options import parse_options
+from simrl.runs.policies import named_policy
+from simrl.runs.presets import PRESETS, preset
+from simrl.runs.training import start_run
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Imitate a policy and print how near the clone comes."""
+
+    env: tyro.conf.Positional[str]
+    """Environment; where there is a preset of this name, the clone has its network."""
+    expert: tyro.conf.Positional[str]
+    """Policy to imitate."""
+    out: Path
+    """Folder of the clone's run."""
+    num_envs: int = 32
+    """Environments side by side."""
+    option: tuple[str, ...] = ()
+    """Options of the environment, each NAME=VALUE with the value in YAML."""
+    seed: int = 0
+    """Seed of everything."""
+    games: int = 50
+    """Episodes that clone and expert play in the end, from the same starts."""
+    dagger: DaggerConfig = field(default_factory=DaggerConfig)
+    """How much the expert shows, and how soon the clone acts."""
+    cloning: CloningConfig = field(default_factory=CloningConfig)
+    """How the clone learns from it."""
+
+
+def run_settings(args: Arguments) -> TrainConfig:
+    """Return the config of the clone's run: the preset's network, or a plain one."""
+    config = (
+        preset(args.env)
+        if args.env in PRESETS
+        else TrainConfig(
+            env=args.env,
+            net=ActorCriticConfig(
+                hidden=(128, 128), activation="tanh", critic="separate", normalise_obs=True
+            ),
+            evaluation=EvalConfig(games=args.games, deterministic=True),
+        )
+    )
+    return replace(
+        config,
+        env_options=parse_options(args.option),
+        num_envs=args.num_envs,
+        seed=args.seed,
+        loop=LoopConfig(steps=args.num_envs * args.dagger.steps * args.dagger.rounds),
+    )
+
+
+def main(args: Arguments) -> dict[str, float]:
+    """Imitate, save, play, and return the figures that are printed as JSON."""
+    config = run_settings(args)
+    run = start_run(config, args.out)
+    expert = named_policy(args.expert, run.env.spec, config.env_options)
+    learner = CloningLearner(run.net, args.cloning, seed=args.seed)
+
+    def told(number: int, metrics: Mapping[str, float]) -> None:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        sys.stderr.write(f"round {number + 1} of {args.dagger.rounds}: {figures}\n")
+
+    dagger(run.env, expert, learner, args.dagger, seed=args.seed, after_round=told)
+    run.loop.progress.steps = config.loop.steps or 0
+    run.loop.save()
+    env = make_env(args.env, args.games, **config.env_options)
+    scores = {
+        name: evaluate(env, policy, games=args.games, seed=1, deterministic=True).score()
+        for name, policy in (("clone", NetworkPolicy(run.net, values=False)), ("expert", expert))
+    }
+    figures = {f"{name}_return": score.mean_return for name, score in scores.items()}
+    for name, score in scores.items():
+        figures |= {f"{name}_{key}": value for key, value in score.metrics.items()}
+    sys.stdout.write(json.dumps({"figures": figures}) + "\n")
+    return figures
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments))
