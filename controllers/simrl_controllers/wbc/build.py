@@ -58,18 +58,23 @@ class Program(NamedTuple):
     """Room for the indices of the standing contacts `[K]`."""
 
 
+@njit(cache=True, nogil=True)
 def empty_program(
     num_dofs: int,
     standing: int,
     num_contacts: int,
     num_limits: int,
     num_facets: int,
-    motors: Motors,
+    num_free: int,
+    num_limited: int,
 ) -> Program:
-    """Make room for a row with so many standing contacts and limits of its own."""
-    equal = len(motors.free) + 3 * standing
+    """Make room for a row with so many standing contacts and limits of its own.
+
+    `num_free` accelerations have no motor, `num_limited` motors a torque limit.
+    """
+    equal = num_free + 3 * standing
     n = num_dofs + 3 * standing
-    m = equal + len(motors.limited) + (num_facets + 1) * standing + num_limits
+    m = equal + num_limited + (num_facets + 1) * standing + num_limits
     sense = np.zeros(m, np.int32)
     sense[:equal] = EQUALITY
     return Program(

@@ -114,7 +114,7 @@ class _Row:
         if key not in owner._programs:
             owner._programs[key] = empty_program(
                 owner._num_dofs, standing, owner.num_contacts, lines, owner._planes[0],
-                owner.motors,
+                len(owner.motors.free), len(owner.motors.limited),
             )  # fmt: skip
         self.program = owner._programs[key]
         self.standing, self.num_equal = standing, len(owner.motors.free) + 3 * standing

@@ -59,7 +59,7 @@ def stack(
     num_contacts: int,
 ) -> WbcInputs:
     """Stack n rows; ValueError names a part of the wrong shape and the shape that it must have."""
-    mass = np.ascontiguousarray(dynamics.mass, np.float64)
+    mass = np.require(dynamics.mass, np.float64, ("C", "W"))
     if mass.ndim != 3 or mass.shape[1] != mass.shape[2]:
         raise ValueError(f"WBC: mass must have shape [n, nv, nv], got {list(mass.shape)}")
     n, nv = mass.shape[:2]
@@ -99,7 +99,7 @@ def _stack_contacts(
     if normal is None:
         normal = np.zeros(full)
         normal[:, :, 2] = 1.0
-    active = np.ascontiguousarray(contacts.active, np.bool_)
+    active = np.require(contacts.active, np.bool_, ("C", "W"))
     if active.shape != full[:2]:
         raise ValueError(
             f"WBC: contacts: active must have shape {list(full[:2])}, got {list(active.shape)}"
@@ -148,7 +148,7 @@ def _or_zero(name: str, value: Array | None, shape: tuple[int, ...]) -> Array:
 
 
 def _shaped(name: str, value: Array, shape: tuple[int, ...]) -> Array:
-    array = np.ascontiguousarray(value, np.float64)
+    array = np.require(value, np.float64, ("C", "W"))  # one type, so one compilation
     if array.shape != shape:
         raise ValueError(f"WBC: {name} must have shape {list(shape)}, got {list(array.shape)}")
     return array
@@ -156,7 +156,7 @@ def _shaped(name: str, value: Array, shape: tuple[int, ...]) -> Array:
 
 def _spread(name: str, value: Array | float, shape: tuple[int, ...]) -> Array:
     try:
-        return np.ascontiguousarray(np.broadcast_to(np.asarray(value, np.float64), shape))
+        return np.array(np.broadcast_to(np.asarray(value, np.float64), shape), order="C")
     except ValueError:
         raise ValueError(
             f"WBC: {name} must be a number or broadcast to {list(shape)}, "

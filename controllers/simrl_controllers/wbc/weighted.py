@@ -21,6 +21,7 @@ from simrl_controllers.wbc.build import (
 )
 from simrl_controllers.wbc.config import FACETS, WbcConfig
 from simrl_controllers.wbc.inputs import WbcInputs, prices, stack, what_is_wrong
+from simrl_controllers.wbc.reduce import solve_rows
 from simrl_controllers.wbc.relax import relax, slack_weights
 from simrl_controllers.wbc.result import WbcResult
 from simrl_controllers.wbc.task import Contacts, LinearLimit, RobotDynamics, Task
@@ -67,7 +68,6 @@ class WeightedWbc:
         self._num_dofs = num_dofs
         self._planes = (FACETS[config.cone], config.cone == "cone")
         self._daqp: Any = import_solver("daqp")
-        self._programs: dict[tuple[int, int], Program] = {}
 
     def solve(
         self,
@@ -85,24 +85,30 @@ class WeightedWbc:
 
         `limit_price` `[r]` says what exceeding each limit costs (see `LinearLimit.price`), else 1.
         """
-        price = np.ones(inputs.limit_low.shape[1]) if limit_price is None else limit_price
-        count = len(inputs.mass)
+        config, count = self.config, len(inputs.mass)
         result = WbcResult.empty(count, self._num_dofs, self.num_contacts, len(self.motors.driven))
-        for row in range(count):
-            begin = time.perf_counter()
-            self._solve_row(row, inputs, price, result)
-            result.seconds[row] = time.perf_counter() - begin
+        begin = time.perf_counter()
+        solve_rows(
+            inputs, self.motors, *self._planes, config.acceleration_weight, config.force_weight,
+            config.tolerance, result.acceleration, result.force, result.torque, result.status,
+            result.residual,
+        )  # fmt: skip
+        result.seconds[:] = (time.perf_counter() - begin) / max(1, count)
+        if result.status.any():
+            price = np.ones(inputs.limit_low.shape[1]) if limit_price is None else limit_price
+            for row in np.flatnonzero(result.status).tolist():
+                begin = time.perf_counter()
+                self._solve_again(row, inputs, price, result)
+                result.seconds[row] += time.perf_counter() - begin
         return result
 
     def program(self, row: int, inputs: WbcInputs) -> Program:
         """Build the quadratic program of one row; ValueError names what is not finite."""
-        standing, lines = int(np.count_nonzero(inputs.active[row])), inputs.limit_low.shape[1]
-        program = self._programs.get((standing, lines))
-        if program is None:
-            program = empty_program(
-                self._num_dofs, standing, self.num_contacts, lines, self._planes[0], self.motors
-            )
-            self._programs[standing, lines] = program
+        program = empty_program(
+            self._num_dofs, int(np.count_nonzero(inputs.active[row])), self.num_contacts,
+            inputs.limit_low.shape[1], self._planes[0], len(self.motors.free),
+            len(self.motors.limited),
+        )  # fmt: skip
         config = self.config
         outcome = build_weighted(
             row, inputs, self.motors, *self._planes, config.acceleration_weight,
@@ -112,7 +118,8 @@ class WeightedWbc:
             raise ValueError(what_is_wrong(row, inputs))
         return program
 
-    def _solve_row(self, row: int, inputs: WbcInputs, price: Array, result: WbcResult) -> None:
+    def _solve_again(self, row: int, inputs: WbcInputs, price: Array, result: WbcResult) -> None:
+        """Solve a row that the compiled solver did not: by daqp, then with limits giving way."""
         program = self.program(row, inputs)
         x, _, flag, info = self._daqp.solve(
             program.cost, program.linear, program.rows, program.upper, program.lower,
@@ -120,6 +127,7 @@ class WeightedWbc:
         )  # fmt: skip
         gap = residual(*program[:5], x, info["lam"]) if flag > 0 else np.inf
         standing = (len(program.linear) - self._num_dofs) // 3
+        result.status[row] = STATUS_CODES["solved"]
         if not gap <= self.config.tolerance:
             weights = slack_weights(program, self.motors, standing, price, self.config.slack_weight)
             relaxed, x, result.violation[row] = relax(program, weights)
