@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simrl.core.plugins import EnvPlugin
 from simrl.core.policy import Policy
-from simrl_envs.robot.amr_model import AmrModel, AmrModelConfig, Goal, build_amr
+from simrl_envs.robot.amr_model import AmrModel, AmrModelConfig, build_amr
+from simrl_envs.robot.amr_scene import Goal
 from simrl_envs.robot.config import Range, RobotConfig
 from simrl_envs.robot.plugin import TASKS, require_mujoco, robot_plugin
 

@@ -36,6 +36,7 @@ def _robot(built: AmrModel) -> dict[str, Any]:
         "end_effector": "end_effector",
         "home": built.home.tolist(),
         "pose": built.home[built.qpos(*ARM)].tolist(),
+        "rest_torque": built.rest_torque.tolist(),
         "torque_limit": built.torque.tolist(),
         "joint_range": built.joint_range.tolist(),
         "joint_speed": list(JOINT_SPEED),

@@ -8,19 +8,24 @@ import torch
 
 from simrl.core.policy import PolicyOutput
 from simrl.core.timestep import Obs, PolicyState
-from simrl_envs.robot.amr_model import ARM, DAMPING, HOME, STIFFNESS
+from simrl_envs.robot.amr_model import ARM, HOME
 
 if TYPE_CHECKING:
     from simrl_envs.robot.amr_model import AmrModel
 
+SPRING = (100.0, 100.0, 80.0, 80.0, 10.0, 10.0, 5.0)
+"""What pulls each joint back to home [N m/rad]."""
+DAMPER = (10.0, 10.0, 8.0, 8.0, 1.5, 1.5, 0.8)
+"""What brakes each joint [N m s/rad]."""
 OPENING = 0.04
 """How far the gripper stays open [m]."""
 
 
 class StillPolicy:
-    """Hold the home pose as the joints' position servos do, whatever the actions mean.
+    """Hold the home pose, whatever the actions mean.
 
-    With torques the arm's own weight makes it sag a little, since nothing compensates it.
+    With torques these are a soft spring and damper around those that carry the arm's weight at
+    home, soft enough for control steps of 0.02 s.
     """
 
     def __init__(self, built: AmrModel) -> None:
@@ -30,8 +35,9 @@ class StillPolicy:
         self._angles = torch.from_numpy(built.qpos(*ARM))
         self._speeds = torch.from_numpy(built.qvel(*ARM)) + int(built.model.nq)
         self._stiffness, self._damping, self._home = (
-            torch.tensor(values, dtype=torch.float64) for values in (STIFFNESS, DAMPING, HOME)
+            torch.tensor(values, dtype=torch.float64) for values in (SPRING, DAMPER, HOME)
         )
+        self._rest = torch.from_numpy(built.rest_torque)
         self._limit = torch.from_numpy(built.torque.copy())
 
     def initial_state(self, num_rows: int) -> PolicyState:
@@ -51,6 +57,6 @@ class StillPolicy:
         if not self._torque:
             return self._home.float()
         rows = obs["state"]
-        torque = self._stiffness * (self._home - rows[:, self._angles])
+        torque = self._rest + self._stiffness * (self._home - rows[:, self._angles])
         torque -= self._damping * rows[:, self._speeds]
         return torque.clamp(-self._limit, self._limit).float()

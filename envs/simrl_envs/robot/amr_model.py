@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from simrl_envs.robot.amr_scene import GOALS, MAX_OBSTACLES, Goal, add_goal, add_sensors, clear_room
+
 MJCF = Path(__file__).parent / "mjcf" / "amr.xml"
 BASE = ("base_x", "base_y", "base_yaw")
 ARM = tuple(f"joint{index}" for index in range(1, 8))
@@ -24,10 +26,6 @@ DAMPING = (160.0, 160.0, 110.0, 110.0, 30.0, 25.0, 15.0)
 """Of the joints' position servos [N m s/rad]."""
 JOINT_SPEED = (2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61)
 """Largest speeds of the joints as published [rad/s]; the motors do not enforce them."""
-MAX_OBSTACLES = 8
-"""Obstacles that the room has at most, the moving one apart."""
-
-Goal = Literal["base", "hand", "object", "drawer"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class AmrModelConfig:
         _check_choice("drive", self.drive, tuple(DRIVES))
         _check_choice("control", self.control, ("position", "torque"))
         _check_choice("cone", self.cone, ("pyramidal", "elliptic"))
-        _check_choice("goal", self.goal, ("base", "hand", "object", "drawer"))
+        _check_choice("goal", self.goal, GOALS)
         if not 0 <= self.obstacles <= MAX_OBSTACLES:
             raise ValueError(f"obstacles must be from 0 to {MAX_OBSTACLES}, got {self.obstacles}")
         if self.moving not in (0, 1):
@@ -96,6 +94,16 @@ class AmrModel:
         return np.asarray(where[actuators, 1])
 
     @property
+    def rest_torque(self) -> np.ndarray:
+        """Torques that carry the arm's weight at home [N m] `[7]`, gravity not compensated."""
+        import mujoco
+
+        data = mujoco.MjData(self.model)
+        data.qpos[:] = self.home
+        mujoco.mj_forward(self.model, data)
+        return np.asarray(data.qfrc_bias[self.qvel(*ARM)])
+
+    @property
     def joint_range(self) -> np.ndarray:
         """Lowest and highest angle of the arm's joints [rad] `[7, 2]`."""
         return np.array([self.model.joint(name).range for name in ARM])
@@ -130,9 +138,9 @@ def build_amr(config: AmrModelConfig) -> AmrModel:
     _choose_drive(spec, config.drive)
     if config.control == "position":
         _use_servos(spec)
-    _clear_room(spec, config)
-    _add_goal(spec, config.goal)
-    _add_sensors(spec, config)
+    clear_room(spec, config.goal, config.obstacles, config.moving)
+    add_goal(spec, config.goal)
+    add_sensors(spec, config.goal, config.obstacles, config.moving)
     model = spec.compile()
     home = model.qpos0.copy()
     home[[int(model.joint(name).qposadr[0]) for name in ARM]] = HOME
@@ -196,85 +204,3 @@ def _carried(body: Any) -> bool:
             return True
         body = body.parent
     return False
-
-
-def _clear_room(spec: Any, config: AmrModelConfig) -> None:
-    """Take away what the task has no use for, and shut the drawer if it stays shut."""
-    for index in range(config.obstacles, MAX_OBSTACLES):
-        spec.delete(spec.body(f"obstacle{index}"))
-    if not config.moving:
-        spec.delete(spec.body("mover"))
-    if config.goal != "object":
-        spec.delete(spec.body("object"))
-    if config.goal != "drawer":
-        spec.delete(spec.joint("drawer"))
-
-
-def _add_goal(spec: Any, goal: Goal) -> None:
-    """Give the ghost the shape of what shall be where it is."""
-    import mujoco
-
-    ghost, geom = spec.body("goal"), mujoco.mjtGeom
-    rgba = [0.15, 0.72, 0.38, 0.45]
-    if goal == "base":
-        half = spec.geom("chassis").size
-        ghost.add_geom(type=geom.mjGEOM_BOX, size=[half[0], half[1], 0.006], pos=[0, 0, 0.008])
-        arrow = [0.0, 0.0, 0.02, 0.55, 0.0, 0.02]
-        ghost.add_geom(type=geom.mjGEOM_CAPSULE, size=[0.025, 0, 0], fromto=arrow)
-    elif goal == "hand":
-        ghost.add_geom(type=geom.mjGEOM_BOX, size=[0.031, 0.1, 0.033], pos=[0, 0, -0.07])
-        for side in (-1.0, 1.0):
-            size, place = [0.0105, 0.006, 0.03], [0, 0.046 * side, -0.015]
-            ghost.add_geom(type=geom.mjGEOM_BOX, size=size, pos=place)
-    elif goal == "object":
-        ghost.add_geom(name="goal", type=geom.mjGEOM_BOX, size=[0.025, 0.025, 0.065])
-    for part in ghost.geoms:
-        part.rgba, part.contype, part.conaffinity = rgba, 0, 0
-    if goal == "drawer":
-        spec.delete(ghost)
-
-
-def _add_sensors(spec: Any, config: AmrModelConfig) -> None:
-    """Sense the hand's pose, and how many contacts there are with what.
-
-    end_effector_pos, _quat, _vel, _gyro   of the site, world frame [m], [m/s], [rad/s]
-    hit_room, hit_floor, hit_self, hit_obstacle0, ..., hit_mover   contacts of the robot
-    grip_left, grip_right      contacts of the pads and fingers with the object or the handle
-    """
-    import mujoco
-
-    kind, thing = mujoco.mjtSensor, mujoco.mjtObj
-    for name, what in (
-        ("pos", kind.mjSENS_FRAMEPOS),
-        ("quat", kind.mjSENS_FRAMEQUAT),
-        ("vel", kind.mjSENS_FRAMELINVEL),
-        ("gyro", kind.mjSENS_FRAMEANGVEL),
-    ):
-        spec.add_sensor(
-            name=f"end_effector_{name}", type=what, objtype=thing.mjOBJ_SITE, objname="end_effector"
-        )
-    whole = (thing.mjOBJ_XBODY, "base")
-    pairs = {
-        "hit_room": (whole, (thing.mjOBJ_XBODY, "room")),
-        "hit_floor": ((thing.mjOBJ_XBODY, "arm"), (thing.mjOBJ_GEOM, "floor")),
-        "hit_self": ((thing.mjOBJ_XBODY, "arm"), (thing.mjOBJ_BODY, "base")),
-    }
-    names = [f"obstacle{index}" for index in range(config.obstacles)] + ["mover"] * config.moving
-    pairs |= {f"hit_{name}": (whole, (thing.mjOBJ_BODY, name)) for name in names}
-    held = {"object": "object", "drawer": "handle"}.get(config.goal)
-    for side in ("left", "right") if held is not None else ():
-        pairs[f"grip_{side}"] = (
-            (thing.mjOBJ_BODY, f"finger_{side}"),
-            (thing.mjOBJ_GEOM, str(held)),
-        )
-    found = 1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND)
-    for name, (first, second) in pairs.items():
-        spec.add_sensor(
-            name=name,
-            type=kind.mjSENS_CONTACT,
-            objtype=first[0],
-            objname=first[1],
-            reftype=second[0],
-            refname=second[1],
-            intprm=[found, 0, 1],
-        )

@@ -54,13 +54,17 @@ def test_nothing_touches_the_robot_at_the_start(task, drive):
     assert not sensors[:, model.sensor_adr[hits]].any()
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_standing_still_collides_with_nothing(task):
-    still = make_scripted(task, "still", seconds=2.0)
-    env = make_env(task, 16, seconds=2.0)
+@pytest.mark.parametrize(
+    ("task", "control"), [*((task, "position") for task in TASKS), ("amr-pick", "torque")]
+)
+def test_standing_still_moves_nothing_and_collides_with_nothing(task, control):
+    options = {"seconds": 2.0, "control": control}
+    still = make_scripted(task, "still", **options)
+    env = make_env(task, 16, **options)
     score = evaluate(env, still, games=16, seed=3).scores[0]
     assert score.metrics["collisions"] == 0.0
     assert score.metrics["success"] == 0.0
+    assert score.metrics["energy"] < 5.0  # the joints start up to 0.05 rad from home
 
 
 def _free_cells(env, row, radius, cell=0.05):

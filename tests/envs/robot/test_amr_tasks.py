@@ -256,6 +256,19 @@ def test_driving_into_things_counts_as_collision():
     assert float(position[2]) > 0.4
 
 
+def test_hand_pressed_onto_the_base_is_held_up_and_counts_as_collision():
+    env = make_env("amr-drive", 1, obstacles=0, moving=0, seconds=2.0)
+    env.reset(0)
+    action = torch.zeros(1, 1, env.spec.actions.size)
+    # In free space this would put the hand 4 cm below the top of the base, behind the arm.
+    action[0, 0, 3:10] = torch.tensor([2.8, 0.9, 0.0, -2.9, 0.0, 2.6, 0.785])
+    for _ in range(100):
+        timestep = env.step(action)
+    assert float(timestep.metrics["collisions"][0, 0]) > 20
+    height = timestep.final_obs["state"][0, env.spec.physics["state"]["data.sensordata"]][2]
+    assert float(height) > 0.38
+
+
 def test_energy_of_speeding_up_is_the_kinetic_energy_and_the_brake_s():
     env = make_env("amr-drive", 1, obstacles=0, moving=0, seconds=1.0)
     env.reset(0)
@@ -334,3 +347,33 @@ def test_goal_object_obstacle_and_robot_are_told_apart():
     assert ((green > red + 60) & (green > blue + 30)).sum() > 300  # the goal
     assert ((red > green + 80) & (red > blue + 80)).sum() > 300  # obstacles
     assert ((blue > green + 50) & (red > green + 20)).sum() > 100  # the moving one
+
+
+def test_base_that_heads_for_its_goal_gets_there_and_is_paid_for_it():
+    env = make_env("amr-drive", 8, obstacles=0, moving=0)
+    env.reset(2)
+    parts, rewards = env.spec.physics["state"], torch.zeros(8)
+    begin = env.snapshot()
+    way = (begin[:, :2] - begin[:, parts["command"]][:, :2]).norm(dim=1)
+    done = torch.zeros(8, dtype=torch.bool)
+    success, seconds = torch.zeros(8), torch.zeros(8)
+    while not bool(done.all()):
+        state = env.snapshot()
+        gap = state[:, parts["command"]] - state[:, :3]
+        yaw = state[:, 2]
+        action = torch.zeros(8, 1, env.spec.actions.size, dtype=torch.float64)
+        action[:, 0, 0] = 1.5 * (yaw.cos() * gap[:, 0] + yaw.sin() * gap[:, 1])
+        action[:, 0, 1] = 1.5 * (yaw.cos() * gap[:, 1] - yaw.sin() * gap[:, 0])
+        action[:, 0, 2] = 1.5 * torch.atan2(gap[:, 2].sin(), gap[:, 2].cos())
+        action[:, 0, 3:10] = torch.tensor(env.spec.physics["pose"])
+        timestep = env.step(action.float())
+        rewards += timestep.reward[:, 0] * ~done
+        new = timestep.done & ~done
+        success[new] = timestep.metrics["success"][new, 0]
+        seconds[new] = timestep.metrics["time"][new, 0]
+        done |= timestep.done
+    free = way < 4.0  # longer ways may lead through furniture
+    assert success[free].all() and int(free.sum()) >= 4
+    # 2 for each metre, 10 for the end, 1 for each radian near it, little for effort.
+    assert ((rewards - 2.0 * way - 10.0)[free].abs() < 3.0).all()
+    assert (seconds[free] > way[free] / 1.7).all()  # at most 1.2 m/s along each axis

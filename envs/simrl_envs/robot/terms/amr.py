@@ -59,6 +59,12 @@ def seen_from_base(view: View, points: np.ndarray) -> np.ndarray:
     return in_base(view, offset)
 
 
+def length(vector: np.ndarray) -> np.ndarray:
+    """Return the lengths of vectors `[M, n]`, `[M]`."""
+    result: np.ndarray = np.sqrt((vector * vector).sum(axis=1))
+    return result
+
+
 def base_speed(view: View) -> np.ndarray:
     """Return the base's velocity in its own frame `[M, 3]` [m/s], [m/s], [rad/s]."""
     out = np.empty((view.num_rows, 3))

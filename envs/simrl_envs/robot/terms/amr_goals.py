@@ -17,8 +17,16 @@ from simrl_envs.robot.kinematics import angle_between, product, rotated
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.streams import Draw
-from simrl_envs.robot.terms.amr import WIDTH, base_speed, hand_pose, last_hand, seen_from_base
-from simrl_envs.robot.terms.amr_things import drawer_opening, object_placed
+from simrl_envs.robot.terms.amr import (
+    WIDTH,
+    base_speed,
+    hand_pose,
+    last_hand,
+    length,
+    seen_from_base,
+)
+from simrl_envs.robot.terms.amr_drawer import drawer_opening
+from simrl_envs.robot.terms.amr_object import object_placed
 from simrl_envs.robot.terms.general import wrapped
 from simrl_envs.robot.terms.registry import (
     measure,
@@ -38,7 +46,7 @@ HAND_PLACE, HAND_TURN = 0.02, 0.10
 def base_distance(view: View, qpos: np.ndarray | None = None) -> np.ndarray:
     """Return how far the base is from its goal `[M]` [m]; `qpos`: as it was at another time."""
     gap = (view.qpos if qpos is None else qpos)[:, :2] - view.command[:, :2]
-    return np.sqrt((gap * gap).sum(axis=1))
+    return length(gap)
 
 
 def base_turn(view: View, qpos: np.ndarray | None = None) -> np.ndarray:
@@ -52,7 +60,7 @@ def achieved(view: View, built: AmrModel) -> np.ndarray:
     goal = built.config.goal
     if goal == "base":
         speed = base_speed(view)
-        slow = np.sqrt((speed[:, :2] ** 2).sum(axis=1)) < BASE_SLOW
+        slow = length(speed[:, :2]) < BASE_SLOW
         return (base_distance(view) < BASE_PLACE) & (base_turn(view) < BASE_TURN) & slow
     if goal == "hand":
         return (hand_distance(view) < HAND_PLACE) & (hand_turn(view) < HAND_TURN)
@@ -128,7 +136,7 @@ def base_goal(view: View) -> np.ndarray:
 def hand_distance(view: View) -> np.ndarray:
     """Return how far the hand is from its goal `[M]` [m]."""
     gap = hand_pose(view)[0] - view.command[:, :3]
-    return np.sqrt((gap * gap).sum(axis=1))
+    return length(gap)
 
 
 def hand_turn(view: View) -> np.ndarray:
@@ -152,7 +160,7 @@ def measure_hand_turn(view: View) -> np.ndarray:
 def hand_progress(view: View) -> np.ndarray:
     """Return by how much the hand came nearer to its goal [m]."""
     before = last_hand(view) - view.command[:, :3]
-    return np.sqrt((before * before).sum(axis=1)) - hand_distance(view)
+    return length(before) - hand_distance(view)
 
 
 @reward("hand_near", needs=("sensordata",))

@@ -20,7 +20,7 @@ from simrl_envs.robot.amr_start import (
 from simrl_envs.robot.kinematics import about, product, rotated, site_poses
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.streams import Draw
-from simrl_envs.robot.terms.amr_things import BOX, CYLINDER
+from simrl_envs.robot.terms.amr_object import BOX, CYLINDER
 from simrl_envs.robot.terms.registry import start
 
 STAND = 0.62

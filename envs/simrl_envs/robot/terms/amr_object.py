@@ -1,4 +1,4 @@
-"""Terms of what the mobile manipulator handles: the object that it carries, and the drawer."""
+"""Terms of the object that the mobile manipulator carries."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import numpy as np
 
 from simrl.core.spec import Column
 from simrl_envs.robot.amr_model import AmrModel
-from simrl_envs.robot.amr_room import Room
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.terms.amr import (
     WIDTH,
     grips,
-    hand_axis,
     hand_pose,
     in_base,
     last_hand,
+    length,
     seen_from_base,
 )
 from simrl_envs.robot.terms.registry import measure, observation, reward, shape, termination
@@ -98,7 +97,7 @@ def object_pose(view: View, qpos: np.ndarray | None = None) -> tuple[np.ndarray,
 
 def object_error(view: View, qpos: np.ndarray | None = None) -> np.ndarray:
     """Return how far the object is from its goal `[M]` [m]."""
-    return _length(object_pose(view, qpos)[0] - view.command[:, :3])
+    return length(object_pose(view, qpos)[0] - view.command[:, :3])
 
 
 def object_placed(view: View, built: AmrModel) -> np.ndarray:
@@ -106,16 +105,11 @@ def object_placed(view: View, built: AmrModel) -> np.ndarray:
     place, turn = object_pose(view)
     gap = place - view.command[:, :3]
     start = int(view.robot.qvel_of("object")[0])
-    still = _length(view.qvel[:, start : start + 3]) < SLOW
+    still = length(view.qvel[:, start : start + 3]) < SLOW
     upright = 1.0 - 2.0 * (turn[:, 1] ** 2 + turn[:, 2] ** 2) > UPRIGHT
-    there = (_length(gap[:, :2]) < PLACE) & (np.abs(gap[:, 2]) < HEIGHT)
+    there = (length(gap[:, :2]) < PLACE) & (np.abs(gap[:, 2]) < HEIGHT)
     free = grips(view).sum(axis=1) == 0
     return np.asarray(there & still & upright & free)
-
-
-def _length(vector: np.ndarray) -> np.ndarray:
-    length: np.ndarray = np.sqrt((vector * vector).sum(axis=1))
-    return length
 
 
 def _to_object(view: View) -> np.ndarray:
@@ -144,9 +138,9 @@ def object_fell(view: View) -> np.ndarray:
 def approach_object(view: View) -> np.ndarray:
     """Return by how much the hand came nearer to the object [m], until that is at its goal."""
     hand = last_hand(view)
-    before = _length(object_pose(view, view.last_qpos)[0] - hand)
+    before = length(object_pose(view, view.last_qpos)[0] - hand)
     away = object_error(view) > 2.0 * PLACE
-    return (before - _length(_to_object(view))) * away
+    return (before - length(_to_object(view))) * away
 
 
 @reward("carry_object")
@@ -220,83 +214,3 @@ def object_truth(view: View) -> np.ndarray:
     start = int(view.robot.qvel_of("object")[0])
     motion = view.qvel[:, start : start + 6]
     return np.concatenate([view.memory["object"][:, 4:6], motion], axis=1)
-
-
-def drawer_opening(view: View, built: AmrModel, qpos: np.ndarray | None = None) -> np.ndarray:
-    """Return how far the drawer is open `[M]` [m]; `qpos`: at another time."""
-    where = view.qpos if qpos is None else qpos
-    return np.asarray(where[:, built.qpos("drawer")[0]])
-
-
-def handle_place(view: View, room: Room, qpos: np.ndarray | None = None) -> np.ndarray:
-    """Return where the handle is in the world `[M, 3]` [m]."""
-    closed, direction = room.handle
-    return closed + drawer_opening(view, room.built, qpos)[:, None] * direction
-
-
-@measure("drawer_opening")
-def measure_drawer_opening(view: View, *, built: AmrModel) -> np.ndarray:
-    """Measure how far the drawer is open [m]."""
-    return drawer_opening(view, built)
-
-
-@reward("opening_progress")
-def opening_progress(view: View, *, built: AmrModel) -> np.ndarray:
-    """Return by how much the drawer came nearer to being open [m]."""
-    wanted = view.command[:, 0]
-    before = np.minimum(drawer_opening(view, built, view.last_qpos), wanted)
-    return np.minimum(drawer_opening(view, built), wanted) - before
-
-
-@reward("approach_handle", needs=("sensordata",))
-def approach_handle(view: View, *, room: Room) -> np.ndarray:
-    """Return by how much the hand came nearer to the handle [m]."""
-    hand = last_hand(view)
-    before = _length(handle_place(view, room, view.last_qpos) - hand)
-    return before - _length(handle_place(view, room) - hand_pose(view)[0])
-
-
-@reward("grasp_handle", needs=("sensordata",))
-def grasp_handle(view: View) -> np.ndarray:
-    """Tell whether both fingers hold the handle, 0 or 1."""
-    return np.asarray(grips(view).sum(axis=1) == 2)
-
-
-def _drawer_columns(robot: Robot, *, built: AmrModel, room: Room) -> tuple[Column, ...]:
-    return (
-        *(Column(f"handle {axis}", -WIDTH, WIDTH, "m") for axis in "xyz"),
-        *(Column(f"hand to handle {axis}", -1.0, 1.0, "m") for axis in "xyz"),
-        *(Column(f"drawer opens {axis}") for axis in "xyz"),
-        Column("hand opens along bar"),
-        Column("opening", 0.0, 0.4, "m"),
-        Column("opening velocity", -1.0, 1.0, "m/s"),
-        Column("opening wanted", 0.0, 0.4, "m"),
-        *(Column(f"{side} finger touches", 0.0, 1.0) for side in ("left", "right")),
-    )
-
-
-@observation("drawer_and_handle", needs=("sensordata",), columns=_drawer_columns)
-def drawer_and_handle(view: View, *, built: AmrModel, room: Room) -> np.ndarray:
-    """Show the handle as it lies to base and hand, and how far the drawer is open and shall be."""
-    handle, opens = handle_place(view, room), room.handle[1]
-    direction = np.repeat(opens[None], view.num_rows, axis=0)
-    bar = np.array([-opens[1], opens[0], 0.0])
-    motion = np.stack(
-        [
-            (hand_axis(view, 1) * bar).sum(axis=1),
-            drawer_opening(view, built),
-            view.qvel[:, built.qvel("drawer")[0]],
-            view.command[:, 0],
-        ],
-        axis=1,
-    )
-    return np.concatenate(
-        [
-            seen_from_base(view, handle),
-            in_base(view, handle - hand_pose(view)[0]),
-            in_base(view, direction),
-            motion,
-            grips(view),
-        ],
-        axis=1,
-    )
