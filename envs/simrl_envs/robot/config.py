@@ -38,9 +38,6 @@ class RobotConfig:
     compute_delay: float = 0.0
     """Longest further delay that `RobotEnv.delay_actions` may be asked for [s], so that the time
     that a controller takes to decide can be made to count."""
-    actuator: str = ""
-    """File of a network that gives the torques of servos in their stead, fitted to logs by
-    `simrl.learn.actuator`: for robots under control=position.  Planners' models keep the servos."""
     observation_noise: float = 0.0
     """Factor on the noise that the task file names for each observation; 1 is as written there."""
     push: Range = (0.0, 0.0)

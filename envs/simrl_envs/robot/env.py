@@ -14,7 +14,6 @@ from torch import Tensor
 from simrl.core.actions import ContinuousActions
 from simrl.core.spec import EnvSpec
 from simrl.core.timestep import Obs, TimeStep
-from simrl_envs.robot.actuator import ActuatorNet
 from simrl_envs.robot.config import RobotConfig, thread_count
 from simrl_envs.robot.dynamics import RobotDynamics
 from simrl_envs.robot.facts import sensor_facts, task_facts, task_reference
@@ -53,8 +52,7 @@ class RobotEnv:
         self.device = torch.device("cpu")
         self._layout = layout_for(task, config)
         threads = thread_count(config, num_envs)
-        actuator = ActuatorNet.load(config.actuator) if config.actuator else None
-        self.simulation = Simulation(task, self._layout, num_envs, threads, actuator=actuator)
+        self.simulation = Simulation(task, self._layout, num_envs, threads)
         self._random = Randomiser(
             task, row_configs or [config], self.simulation, config.compute_delay
         )
