@@ -17,6 +17,7 @@ COMMANDS = {
     "prefs": "train on a reward that is learned from people's or scripted comparisons",
     "label": "record clips of play and let people judge them on a web page",
     "evaluate": "play a run against scripted opponents and print win rates with intervals",
+    "compare": "put controllers through the same scenarios; statistics and one HTML report",
     "play": "let policies or runs play one game or task and write its replay or video",
     "watch": "show a replay in the browser, or write it as a video",
     "view": "look at a robot task live in MuJoCo's own viewer while a policy drives it",

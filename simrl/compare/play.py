@@ -116,7 +116,7 @@ def play(
     while not recorder.done.all():
         engine.step(deterministic=True)
         count += 1
-        if on_steps is not None:
+        if on_steps is not None and not recorder.done.all():  # else a new episode stands there
             on_steps(count, env)
     return _gather(recorder, scenarios, configs, env, judge, stage.real_time)
 

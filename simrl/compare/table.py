@@ -70,6 +70,10 @@ class Table:
         """Name of each scenario's grid `[M]`."""
         return np.array([scenario.grid for scenario in self.scenarios])
 
+    def members(self, grid: str) -> list[int]:
+        """Return the numbers of the scenarios of a grid."""
+        return [number for number, s in enumerate(self.scenarios) if s.grid == grid]
+
     @property
     def far(self) -> np.ndarray:
         """Which scenarios are out of distribution `[M]` bool."""
