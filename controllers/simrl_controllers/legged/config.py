@@ -85,7 +85,7 @@ class LeggedConfig:
     """Likewise for its speed's error [1/s]."""
     base_weight: Triple = (1.0, 1.0, 0.3)
     """Weight of the base's acceleration in whole-body control: level, vertical, rotation."""
-    foot_weight: float = 10.0
+    foot_weight: float = 0.1
     """Weight of a swinging foot's acceleration there."""
     force_share: float = 1.0
     """Weight of planned forces there, as shares of the robot's weight, squared."""

@@ -12,8 +12,10 @@ from simrl_controllers.legged.kernels.compile import kernel
 from simrl_controllers.legged.kernels.contacts import GRACE, height_at
 from simrl_controllers.legged.tuning import Tuning
 
-PLANNED = 0.92
-"""Share of a swing's way on which a foot meets the ground, and so is at the end of its time."""
+RISE = 0.45
+"""Share of a swing's time in which the foot rises."""
+MOST_LIFT = 15.0
+"""Height of a swing over the square of the time in which a foot rises, at most [m/s^2]."""
 REACHING = 0.6
 """Speed at which a foot that missed the ground goes down [m/s]."""
 DEEPEST = 0.4
@@ -66,7 +68,34 @@ def choose_foothold(
     x = place[0] + velocity[0] * ahead + ca * foot[0] - sa * foot[1] + c * step_x - s * step_y
     y = place[1] + velocity[1] * ahead + sa * foot[0] + ca * foot[1] + s * step_x + c * step_y
     row.target[leg, 0], row.target[leg, 1] = x, y
-    row.target[leg, 2] = height_at(row, x, y) + tune.radius[leg] - tune.landing
+    row.target[leg, 2] = height_at(row, x, y) + tune.radius[leg]
+
+
+@kernel
+def quintic(
+    start: float, end: float, pace: float, top: float, length: float, now: float, out: np.ndarray
+) -> None:
+    """Write place, speed, acceleration at `now` of the quintic over `length` seconds `[3]`.
+
+    It begins at `start` with acceleration `top` and no speed, or, where `top` is given for its end
+    (`pace` not a number), ends with it; else it ends at `end` with speed `pace` and unaccelerated.
+    """
+    x = now / length
+    gap = end - start
+    if math.isnan(pace):
+        speed, first, last = 0.0, 0.0, top * length * length
+    else:
+        speed, first, last = pace * length, top * length * length, 0.0
+    c2 = 0.5 * first
+    a = gap - c2
+    b = speed - first
+    c = last - first
+    c3 = 10.0 * a - 4.0 * b + 0.5 * c
+    c4 = -15.0 * a + 7.0 * b - c
+    c5 = 6.0 * a - 3.0 * b + 0.5 * c
+    out[0] = start + x * x * (c2 + x * (c3 + x * (c4 + x * c5)))
+    out[1] = x * (2.0 * c2 + x * (3.0 * c3 + x * (4.0 * c4 + x * 5.0 * c5))) / length
+    out[2] = (2.0 * c2 + x * (6.0 * c3 + x * (12.0 * c4 + x * 20.0 * c5))) / (length * length)
 
 
 @kernel
@@ -75,36 +104,37 @@ def lead_foot(
 ) -> None:
     """Write the acceleration of a foot's centre that follows its swing `[3]`.
 
-    Along the ground a quintic from start to landing; above it the same with a bump on top.
+    Along the ground a quintic from start to landing; two quintics up and down, which meet at the
+    top.  The foot comes down softly, at the landing speed, and keeps that until there is ground.
     """
     begin = row.lift[leg]
-    rate = PLANNED / max(row.period * (1.0 - row.duty) * (1.0 - begin), 1e-3)
-    if row.stance[leg] == 0.0:
-        share = max(0.0, PLANNED * (row.progress[leg] - begin) / max(1.0 - begin, 1e-3))
+    length = max(row.period * (1.0 - row.duty) * (1.0 - begin), 0.02)
+    now = length * max(0.0, row.progress[leg] - begin) / max(1.0 - begin, 1e-3)
+    if row.stance[leg] == 1.0:
+        now = length + row.late[leg]
+    way, rise = np.empty(3), RISE * length
+    source, target = row.source[leg], row.target[leg]
+    for k in range(2):
+        quintic(source[k], target[k], 0.0, 0.0, length, min(now, length), way)
+        if now > length:
+            way[1], way[2] = 0.0, 0.0
+        out[k] = way[2] + tune.swing_stiffness * (way[0] - foot[k])
+        out[k] += tune.swing_damping * (way[1] - speed[k])
+    lift = min(tune.step_height, MOST_LIFT * rise * rise)
+    top = max(source[2], target[2]) + lift
+    bend = -lift / (rise * rise)
+    if now < rise:
+        quintic(source[2], top, math.nan, bend, rise, now, way)
+    elif now < length:
+        quintic(top, target[2], -tune.landing, bend, length - rise, now - rise, way)
     else:
-        share = PLANNED + row.late[leg] * rate
-    if share >= 1.0:
-        share, rate = 1.0, 0.0
-    a = share
-    way = a * a * a * (10.0 - 15.0 * a + 6.0 * a * a)
-    way_rate = 30.0 * a * a * (1.0 - a) * (1.0 - a) * rate
-    way_rate2 = 60.0 * a * (1.0 - a) * (1.0 - 2.0 * a) * rate * rate
-    bump = 16.0 * a * a * (1.0 - a) * (1.0 - a)
-    bump_rate = 32.0 * a * (1.0 - a) * (1.0 - 2.0 * a) * rate
-    bump_rate2 = 32.0 * (1.0 - 6.0 * a + 6.0 * a * a) * rate * rate
-    for k in range(3):
-        gap = row.target[leg, k] - row.source[leg, k]
-        place, velocity, push = row.source[leg, k] + gap * way, gap * way_rate, gap * way_rate2
-        if k == 2:
-            top = tune.step_height + 0.5 * max(0.0, gap)
-            place += top * bump
-            velocity += top * bump_rate
-            push += top * bump_rate2
-        out[k] = (
-            push
-            + tune.swing_stiffness * (place - foot[k])
-            + tune.swing_damping * (velocity - speed[k])
-        )
+        late = now - length
+        deep = tune.landing * late + REACHING * max(0.0, late - GRACE)
+        way[0] = target[2] - min(deep, DEEPEST * tune.height)
+        way[1] = -tune.landing if deep < DEEPEST * tune.height else 0.0
+        way[2] = 0.0
+    out[2] = way[2] + tune.swing_stiffness * (way[0] - foot[2])
+    out[2] += tune.swing_damping * (way[1] - speed[2])
 
 
 @kernel
