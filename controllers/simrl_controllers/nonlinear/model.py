@@ -55,6 +55,10 @@ class Model:
     """Make targets `[H, num_targets]` from the environment's reference `[H, n]`."""
     ways: Ways | None = None
     """Drive other ways around the discs, for models in which obstacles leave a choice."""
+    aim: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
+    """Lay targets `[N + 1, num_targets]` along a way to them: from the first state `[nx]`, the
+    targets and the discs `[N + 1, num_obstacles, 3]`, for systems whose goal may lie behind things
+    that the horizon does not reach around."""
     embed: Callable[[np.ndarray], np.ndarray] | None = None
     """Make the environment's actions `[B, size]` float32 of inputs `[B, nu]`; None if they are."""
     num_obstacles: int = 0

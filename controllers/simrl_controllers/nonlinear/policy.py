@@ -113,7 +113,7 @@ class NmpcPolicy:
             raise ValueError(
                 f"nmpc: row {row}: the state {self.model.states[index]!r} is {first[row, index]}"
             )
-        parameters = self._parameters(rows)
+        parameters = self._parameters(rows, first)
         plans_x, plans_u = state["plan_x"].numpy().copy(), state["plan_u"].numpy().copy()
         failures = state["failures"].numpy().copy()
         action = np.empty((len(first), self.model.num_inputs), np.float32)
@@ -147,7 +147,7 @@ class NmpcPolicy:
             return 0
         return -1 if failures < 0 or failures + 1 >= self.horizon else failures + 1
 
-    def _parameters(self, rows: Tensor) -> np.ndarray:
+    def _parameters(self, rows: Tensor, first: np.ndarray) -> np.ndarray:
         """Return what the stages are handed: targets, then the discs where they will be."""
         count, stages, model = len(rows), self.horizon + 1, self.model
         if self.spec.reference is None:
@@ -157,11 +157,19 @@ class NmpcPolicy:
             if model.targets is not None:
                 targets = np.stack([model.targets(target) for target in targets])
         if self._discs is None:
-            return np.ascontiguousarray(targets, np.float64)
+            return self._aimed(first, targets, np.zeros((count, stages, 0, 3)))
         discs = read_rows(rows)[:, self._discs].reshape(count, 1, model.num_obstacles, 5)
         ahead = np.repeat(discs[..., [0, 1, 4]], stages, axis=1)
         ahead[..., :2] += discs[..., 2:4] * self._times[:, None, None]
+        targets = self._aimed(first, targets, ahead)
         return np.concatenate([targets, ahead.reshape(count, stages, -1)], axis=2)
+
+    def _aimed(self, first: np.ndarray, targets: np.ndarray, discs: np.ndarray) -> np.ndarray:
+        """Return each row's targets, laid along a way to them if the model knows one."""
+        if self.model.aim is None:
+            return np.ascontiguousarray(targets, np.float64)
+        rows = zip(first, targets, discs, strict=True)
+        return np.stack([self.model.aim(*row) for row in rows])
 
     def _plan(
         self,

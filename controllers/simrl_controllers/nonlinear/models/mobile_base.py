@@ -16,7 +16,7 @@ from simrl_controllers.nonlinear.model import (
     weighted,
     weights_of,
 )
-from simrl_controllers.nonlinear.models.base_ways import Base, drive_ways
+from simrl_controllers.nonlinear.models.base_ways import Base, drive_ways, lay_targets
 
 WEIGHTS = {
     "place": 1.0,
@@ -33,6 +33,8 @@ CLOSE = 0.1
 MOST_ACCELERATION, BRAKE = (1.5, 1.5, 3.0), 0.8
 """Fastest changes of speed that are planned [m/s^2, m/s^2, rad/s^2], and the share of what the
 drives can do that is used."""
+DT, PACE = 0.1, 1.2
+"""Length of a stage that suits the base [s], and the share of its speed at which targets go on."""
 LEAST_LAG = 0.1
 """Least time constant of the speeds in a plan [s]: it also keeps the base from jerking."""
 DISCS = 3
@@ -63,7 +65,9 @@ def build_mobile_base(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
     wall = [float(value) for value in fact(spec, "room")]
     num_obstacles = int(spec.physics.get("num_obstacles", 0))
     used = [0, 1, 2] if holonomic else [0, 2]
-    base = Base(room, float(np.hypot(half_length, half_width)) + CLEARANCE, holonomic)
+    wide = float(np.hypot(half_length, half_width)) + CLEARANCE
+    lags = np.array([lag[k // 2] for k in used])
+    base = Base(room, wide, holonomic, lags, pushed[used])
 
     def rates(x: ca.SX, u: ca.SX) -> ca.SX:
         cos, sin = ca.cos(x[2]), ca.sin(x[2])
@@ -126,13 +130,14 @@ def build_mobile_base(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
         guess=_guess,
         rest=lambda target: ca.vertcat(target[:3], 0, 0, 0),
         soft=soft,
-        ways=partial(drive_ways, base, _with_walls(boxes, wall), -most[used], most[used]),
+        aim=partial(lay_targets, base, _with_walls(boxes, wall), PACE * DT * float(most[0])),
+        ways=partial(drive_ways, base, -most[used], most[used]),
         num_obstacles=num_obstacles,
         terminal_scale=10.0,
         soft_linear=200.0,
         soft_quadratic=1000.0,
         horizon=30,
-        dt=0.1,
+        dt=DT,
         embed=_embed(spec, holonomic),
     )
 
