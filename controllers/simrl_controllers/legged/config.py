@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from simrl.core.plugins import make_config
 from simrl_controllers.legged.estimator.config import EstimatorConfig
 from simrl_controllers.legged.gaits import find_gait
+from simrl_controllers.legged.recovery import GetUpConfig
 
 Triple = tuple[float, float, float]
 
@@ -107,7 +108,15 @@ class LeggedConfig:
     """Time that one solve may take [s]; a later one is thrown away, and what was planned before
     goes on.  0 waits for all; else the same seed need not give the same bits."""
 
+    get_up: bool = True
+    """Help a robot that lies back on its feet."""
+    recovery: GetUpConfig = field(default_factory=GetUpConfig)
+    """How; also a mapping of its options."""
+
     def __post_init__(self) -> None:
+        if isinstance(self.recovery, Mapping):
+            recovery = make_config(GetUpConfig, self.recovery, "mpc-wbc: recovery")
+            object.__setattr__(self, "recovery", recovery)
         if isinstance(self.sensors, Mapping):
             sensors = make_config(EstimatorConfig, self.sensors, "mpc-wbc: sensors")
             object.__setattr__(self, "sensors", sensors)

@@ -11,7 +11,8 @@ from simrl.core import EnvSpec, Obs, PolicyOutput, PolicyState
 from simrl_controllers.legged.config import LeggedConfig
 from simrl_controllers.legged.kernels.rows import Work, make_work, sense_rows, task_rows
 from simrl_controllers.legged.memory import fresh_memory, records
-from simrl_controllers.legged.observe import Observer
+from simrl_controllers.legged.observe import Observer, Seen
+from simrl_controllers.legged.recovery import GetUp, Help, outcome
 from simrl_controllers.legged.robot import LeggedRobot, legged_robot
 from simrl_controllers.legged.srbd import SrbdConfig, SrbdMpc, SrbdState
 from simrl_controllers.legged.tuning import Tuning, tune
@@ -32,13 +33,14 @@ class LeggedPolicy:
     accelerations and forces, whose torques go to the motors.
 
     Memory: "memory" `[rows, WIDTH]`, one record a row; "plan" `[rows, N, 4, 3]`, planned forces
-    [N]; "torque" `[rows, nu]`, the last torques; and those of `Observer`.
+    [N]; "torque" `[rows, nu]`, the last torques; and those of `Observer` and `GetUp`.
 
     Extras, each `[rows]`: "solve_time" [s], the call's wall time shared among its rows; "mpc_time"
     and "wbc_time" [s], those of each row's solvers (0 where no plan was due); "status", 0 or the
     code in `STATUS_CODES` of the solver that failed; "fallback", 1 where the last plan or the last
     torques went on, since a solver failed or missed `config.deadline`; "load" [kg], what the robot
-    is believed to carry; "fallen", 1 where it lies.
+    is believed to carry; "fallen", 1 where it lies; "recovery", 1 while it is helped up, 2
+    where that was given up.
     """
 
     reads = frozenset({"state"})
@@ -70,6 +72,7 @@ class LeggedPolicy:
         self._command = np.array(config.command, np.float64) if config.command else None
         if self._command is None and robot.command is None:
             self._command = np.zeros(3)
+        self._get_up = GetUp(spec, robot, config.recovery, self._dt) if config.get_up else None
         self._work: Work | None = None
         self._inputs: WbcInputs | None = None
 
@@ -81,6 +84,7 @@ class LeggedPolicy:
             "plan": torch.zeros(num_rows, self.config.horizon, 4, 3, dtype=torch.float64),
             "torque": torch.zeros(num_rows, size, dtype=torch.float64),
             **self._observer.initial_state(num_rows),
+            **(self._get_up.initial_state(num_rows) if self._get_up else {}),
         }
 
     def act(
@@ -92,13 +96,14 @@ class LeggedPolicy:
         count = len(rows)
         memory, plan = state["memory"].clone(), state["plan"].clone()
         work, inputs = self._rooms(count)
-        senses = self._observer.keep(state)
+        senses: dict[str, torch.Tensor] = {**self._observer.keep(state)}
         seen = self._observer.see(rows, senses)
         qpos, qvel = seen.qpos, seen.qvel
         sense_rows(
             self.robot.tree, self.tuning, records(memory), qpos, qvel, self._commands(rows),
             seen.force, seen.known, self.config.mpc_seconds, work,
         )  # fmt: skip
+        lying = self._help(state, seen, work, senses)
         mpc_time, mpc_status = self._plan(work, plan.numpy(), count)
         solved = work.due & (mpc_status == 0) & self._in_time(mpc_time)
         task_rows(self.tuning, records(memory), plan.numpy(), solved, work)
@@ -107,6 +112,10 @@ class LeggedPolicy:
         failed = (result.status != 0) | ~self._in_time(result.seconds)
         if failed.any():
             torque[failed] = state["torque"].numpy()[failed]
+        if lying is not None:
+            torque[lying.busy], result.acceleration[lying.busy] = lying.torque[lying.busy], 0.0
+            failed &= ~lying.busy
+            memory[torch.from_numpy(lying.done)] = 0.0  # walks on as if it had just been put there
         action = self._to_action(torque, result.acceleration, qpos, qvel)
         self._observer.sent(result.acceleration, senses)
         fallback = failed | (work.due & ~solved)
@@ -120,9 +129,24 @@ class LeggedPolicy:
             "fallback": torch.from_numpy(fallback.astype(np.float32)),
             "load": torch.from_numpy(work.load[:, 0].astype(np.float32)),
             "fallen": torch.from_numpy(work.fallen.astype(np.float32)),
+            "recovery": torch.from_numpy(outcome(senses, count)),
         }
         kept = {"memory": memory, "plan": plan, "torque": torch.from_numpy(torque), **senses}
         return PolicyOutput(torch.from_numpy(action), kept, extras)
+
+    def _help(
+        self, state: PolicyState, seen: Seen, work: Work, kept: dict[str, torch.Tensor]
+    ) -> Help | None:
+        """Help rows up that lie; the memory of it is put into `kept`."""
+        if self._get_up is None:
+            return None
+        kept["recovery"] = memory = state["recovery"].clone()
+        lying = self._get_up.act(
+            memory.numpy(), seen.qpos, seen.qvel, work.rotation, work.feet, work.fallen
+        )
+        if lying is not None:
+            work.due[lying.busy], work.active[lying.busy] = False, False
+        return lying
 
     def _in_time(self, seconds: Array) -> Array:
         """Tell which solves were not late `[n]`."""
