@@ -38,6 +38,9 @@ class RobotConfig:
     compute_delay: float = 0.0
     """Longest further delay that `RobotEnv.delay_actions` may be asked for [s], so that the time
     that a controller takes to decide can be made to count."""
+    actuator: str = ""
+    """File of a network that gives the torques of servos in their stead, fitted to logs by
+    `simrl.learn.actuator`: for robots under control=position.  Planners' models keep the servos."""
     observation_noise: float = 0.0
     """Factor on the noise that the task file names for each observation; 1 is as written there."""
     push: Range = (0.0, 0.0)
@@ -75,6 +78,8 @@ class RobotConfig:
             raise ValueError(f"push_frame is {self.push_frame!r}; it is one of {valid}")
         if self.push_start is not None and not 0.0 <= self.push_start < math.inf:
             raise ValueError(f"push_start must be at least 0, got {self.push_start}")
+        if self.actuator and self.motor_gain != (1.0, 1.0):
+            raise ValueError("motor_gain has no meaning where an actuator network gives the torques")
         for name in ("seconds", "threads", "observation_noise", "compute_delay"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):

@@ -14,6 +14,7 @@ from torch import Tensor
 from simrl.core.actions import ContinuousActions
 from simrl.core.spec import EnvSpec
 from simrl.core.timestep import Obs, TimeStep
+from simrl_envs.robot.actuator import ActuatorNet
 from simrl_envs.robot.config import RobotConfig, thread_count
 from simrl_envs.robot.dynamics import RobotDynamics
 from simrl_envs.robot.facts import sensor_facts, task_facts, task_reference
@@ -52,7 +53,8 @@ class RobotEnv:
         self.device = torch.device("cpu")
         self._layout = layout_for(task, config)
         threads = thread_count(config, num_envs)
-        self.simulation = Simulation(task, self._layout, num_envs, threads)
+        actuator = ActuatorNet.load(config.actuator) if config.actuator else None
+        self.simulation = Simulation(task, self._layout, num_envs, threads, actuator=actuator)
         self._random = Randomiser(
             task, row_configs or [config], self.simulation, config.compute_delay
         )

@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
 
+from simrl_envs.robot.actuator import ActuatorNet, ActuatorStage
 from simrl_envs.robot.contact_stage import ContactStage
 from simrl_envs.robot.metrics import conclude, gather, measure, reductions
 from simrl_envs.robot.process import prepare_mujoco
@@ -34,6 +35,7 @@ class Simulation:
         num_rows: Number of simulations M.
         threads: Native threads.
         model: The model to step; default: the task's.
+        actuator: Network that gives the motors' torques; its history is the part "motors" of a row.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Simulation:
         num_rows: int,
         threads: int,
         model: mujoco.MjModel | None = None,
+        actuator: ActuatorNet | None = None,
     ) -> None:
         self.task, self.layout = task, layout
         self.model = task.robot.model if model is None else model
@@ -71,6 +74,10 @@ class Simulation:
         self.view = View(layout, self.sim, self.extra, self._before, {} if self._keeps else fields)
         self._ctrl = self.batch.bind("ctrl")
         self._contacts = ContactStage(self.model, self.batch) if task.file.contact_forces else None
+        self._motors: ActuatorStage | None = None
+        if actuator is not None:
+            self._motors = ActuatorStage(actuator, self.model, self.batch)
+            self._history = self.extra[:, layout.extra["motors"]]
         self._action = self.extra[:, layout.extra["action"]]
         self._sent = self.extra[:, layout.extra["sent"]]
         self.steps = self.extra[:, layout.extra["steps"].start]
@@ -204,6 +211,11 @@ class Simulation:
 
     def _advance(self, delays: np.ndarray | None) -> np.ndarray:
         """Step the physics; return the rows in which MuJoCo raised."""
+        if self._motors is not None:
+            shape = (self.num_rows, self.substeps, self._action.shape[1])
+            held = np.broadcast_to(self._action[:, None], shape)
+            controls = held if delays is None else self._delayed(delays)
+            return self._motors.step(controls, self._history, self.task.stage)
         try:
             if delays is None:
                 self._ctrl[:] = self._action

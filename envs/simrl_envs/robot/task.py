@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from simrl.core.spec import Block, Column, Layout
+from simrl_envs.robot.actuator import ActuatorNet, history_size
 from simrl_envs.robot.config import RobotConfig
 from simrl_envs.robot.robot import Robot, load_robot
 from simrl_envs.robot.rows import RowLayout, View, field_size
@@ -210,9 +211,16 @@ def compile_task(file: TaskFile, name: str, robot: Robot) -> Task:
 
 
 def row_layout(
-    file: TaskFile, robot: Robot, needs: tuple[str, ...], latency_steps: int = 0
+    file: TaskFile,
+    robot: Robot,
+    needs: tuple[str, ...],
+    latency_steps: int = 0,
+    motor_history: int = 0,
 ) -> RowLayout:
-    """Lay out a row: `latency_steps` past actions are kept for delayed actuation."""
+    """Lay out a row: `latency_steps` past actions are kept for delayed actuation.
+
+    motor_history: numbers that an actuator network keeps.
+    """
     nu, num_metrics = robot.model.nu, len(file.metrics)
     extras = {
         "command": len(file.command),
@@ -221,6 +229,7 @@ def row_layout(
         "stream": 2,
         "action": nu,
         "sent": latency_steps * nu,
+        "motors": motor_history,
         **file.memory,
         "metric_totals": num_metrics,
         "metric_counts": num_metrics,
@@ -231,10 +240,18 @@ def row_layout(
 
 
 def layout_for(task: Task, config: RobotConfig) -> RowLayout:
-    """Lay out a row of a task under a config: delayed actuators need the actions already sent."""
+    """Lay out a row of a task under a config: delayed actuators need the actions already sent.
+
+    An actuator network needs what its motors did before.
+    """
     longest = config.latency[1] + config.compute_delay
     slots = math.ceil(longest / task.file.step_seconds - 1e-9)
-    return row_layout(task.file, task.robot, task.needs, slots) if slots else task.layout
+    history = 0
+    if config.actuator:
+        history = history_size(ActuatorNet.load(config.actuator), task.robot.model)
+    if not slots and not history:
+        return task.layout
+    return row_layout(task.file, task.robot, task.needs, slots, history)
 
 
 def action_limits(robot: Robot) -> tuple[np.ndarray, np.ndarray]:
