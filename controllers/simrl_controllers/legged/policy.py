@@ -117,6 +117,8 @@ class LeggedPolicy:
             failed &= ~lying.busy
             memory[torch.from_numpy(lying.done)] = 0.0  # walks on as if it had just been put there
         action = self._to_action(torque, result.acceleration, qpos, qvel)
+        if lying is not None and self.robot.control == "position":
+            action[lying.busy] = np.clip(lying.target[lying.busy], self._low, self._high)
         self._observer.sent(result.acceleration, senses)
         fallback = failed | (work.due & ~solved)
         status = np.where(failed, result.status, mpc_status)

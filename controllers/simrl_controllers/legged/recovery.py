@@ -117,6 +117,8 @@ class Help:
     """Rows that are being helped up, or are lost `[n]` bool."""
     torque: Array
     """Their torques `[n, nu]` [N m]."""
+    target: Array
+    """Their joints' next angles, for servos `[n, nu]` [rad]."""
     done: Array
     """Rows that have just come back to their feet `[n]` bool."""
 
@@ -167,10 +169,12 @@ class GetUp:
         angle, speed = qpos[:, self._order + 1], qvel[:, self._order]
         height = qpos[:, 2] - feet[:, :, 2].mean(axis=1)
         busy, done = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-        torque = np.zeros(angle.shape)
+        torque, target = np.zeros(angle.shape), np.zeros(angle.shape)
         up = np.ascontiguousarray(rotation[:, 2])
-        get_up_rows(self.script, memory, angle, speed, up, height, fallen, busy, torque, done)
-        return Help(busy, torque, done)
+        get_up_rows(
+            self.script, memory, angle, speed, up, height, fallen, busy, torque, target, done
+        )
+        return Help(busy, torque, target, done)
 
 
 def outcome(memory: PolicyState, count: int) -> Array:
@@ -194,6 +198,7 @@ def get_up_rows(
     fallen: Array,
     busy: Array,
     torque: Array,
+    target: Array,
     done: Array,
 ) -> None:
     """Advance each row's sequence; see `GetUp.act`."""
@@ -212,7 +217,7 @@ def get_up_rows(
                 done[i] = True
                 continue
         busy[i] = True
-        _push(script, row, angle[i], speed[i], torque[i])
+        _push(script, row, angle[i], speed[i], torque[i], target[i])
 
 
 @kernel
@@ -245,7 +250,9 @@ def _advance(script: Script, row: Any, angle: Array, up: Array, height: float) -
 
 
 @kernel
-def _push(script: Script, row: Any, angle: Array, speed: Array, torque: Array) -> None:
+def _push(
+    script: Script, row: Any, angle: Array, speed: Array, torque: Array, target: Array
+) -> None:
     """Pull the joints along their way to the phase's pose."""
     phase, side = row[0], int(row[2])
     if phase in (FOLD, LOST):
@@ -261,6 +268,7 @@ def _push(script: Script, row: Any, angle: Array, speed: Array, torque: Array) -
     for k in range(len(angle)):
         wanted = row[HEAD + k] + share * (goal[k] - row[HEAD + k])
         pull = script.stiffness[k] * (wanted - angle[k]) - script.damping[k] * speed[k]
+        target[k] = wanted
         torque[k] = min(max(pull, -script.limit[k]), script.limit[k])
 
 
