@@ -82,9 +82,9 @@ class LeggedConfig:
     """Friction cone of planner and whole-body control: pyramid, or the inner "cone"."""
     base_stiffness: Triple = (0.0, 0.0, 50.0)
     """Base's acceleration for its distance from the plan: level, vertical, rotation [1/s^2]."""
-    base_damping: Triple = (5.0, 10.0, 15.0)
+    base_damping: Triple = (15.0, 15.0, 15.0)
     """Likewise for its speed's error [1/s]."""
-    base_weight: Triple = (1.0, 1.0, 0.3)
+    base_weight: Triple = (3.0, 3.0, 0.1)
     """Weight of the base's acceleration in whole-body control: level, vertical, rotation."""
     foot_weight: float = 0.1
     """Weight of a swinging foot's acceleration there."""
