@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import webbrowser
 from collections.abc import Mapping, Sequence
@@ -84,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
     check(plan, make_member)
     with Advancing(quiet=args.json) as advancing:
         table = play(plan, make_member, args.out, jobs=args.jobs, on_advance=advancing.show)
-    summary = summarise(table, os.getloadavg()[0] if hasattr(os, "getloadavg") else None)
+    summary = summarise(table)
     write_results(summary, table, args.out)
     notes = write_report(summary, args.out, make_member, command_of(arguments), videos=args.videos)
     out = Console(emoji=False, highlight=False, soft_wrap=True)

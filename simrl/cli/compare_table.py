@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.table import Table
 
 from simrl.compare.statistics import Estimate
@@ -18,24 +20,26 @@ FIGURES = (
     ("violation_seconds", "violations s", 1.0),
     ("recovery_seconds", "recovery s", 1.0),
 )
-"""Figure, heading and factor, in the order of the columns."""
+"""Figure, heading and factor, in the order of the rows."""
 
 
 def figure_table(summary: Summary, where: str) -> Table:
-    """Lay out the figures of each controller over one set of scenarios, 95 % intervals below."""
+    """Lay out the figures over one set of scenarios, one column for each controller."""
     figures = summary.figures[where]
-    shown = [row for row in FIGURES if any(row[0] in own for own in figures.values())]
     task = summary.table.plan.task
     table = Table(title=f"{task}, {where}: {summary.counts[where]} scenarios, 95 % intervals")
-    table.add_column("controller")
-    for _, heading, _ in shown:
-        table.add_column(heading, justify="right")
-    table.add_column("act ms p50, p99", justify="right")
-    for label, own in figures.items():
-        cells = [written(own.get(name), factor) for name, _, factor in shown]
-        times = summary.timing[label]
-        act = f"{times['p50_ms']:.2g}, {times['p99_ms']:.2g}" if times else "-"
-        table.add_row(label, *cells, act)
+    table.add_column("figure")
+    for label in figures:
+        table.add_column(label, justify="right")
+    for name, heading, factor in FIGURES:
+        if any(name in own for own in figures.values()):
+            cells = [written(own.get(name), factor) for own in figures.values()]
+            table.add_row(heading, *cells)
+    times = [summary.timing[label] for label in figures]
+    table.add_row(
+        "one decision, ms p50, p99",
+        *(f"{own['p50_ms']:.2g}, {own['p99_ms']:.2g}" if own else "-" for own in times),
+    )
     return table
 
 
@@ -80,4 +84,4 @@ def written(estimate: Estimate | None, factor: float = 1.0) -> str:
     value, low, high = (
         f"{factor * number:.3g}" for number in (estimate.value, estimate.low, estimate.high)
     )
-    return f"{value} ({low} to {high})"
+    return value if math.isnan(estimate.low) else f"{value} ({low} to {high})"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import math
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -137,6 +140,7 @@ def gather(plan: Plan, folder: Path | str) -> Table:
     parts = plan.batches(scenarios)
     shards: list[tuple[Job, Sequence[int], Mapping[str, np.ndarray]]] = []
     times: dict[int, list[np.ndarray]] = {}
+    loads: list[float] = []
     for job in plan.jobs(len(parts)):
         path = folder / SHARDS / job.file
         if not path.is_file():
@@ -146,16 +150,18 @@ def gather(plan: Plan, folder: Path | str) -> Table:
         shards.append((job, parts[job.batch], arrays))
         if plan.real_time:
             times.setdefault(job.entrant, []).append(arrays["act_seconds"])
+            loads.append(float(arrays["load"]))
     if not plan.real_time:
         for number in range(len(plan.entrants)):
             with np.load(folder / TIMING / f"{number:02d}.npz", allow_pickle=False) as data:
                 times[number] = [data["act_seconds"]]
+                loads.append(float(data["load"]))
     seconds = [thinned(np.concatenate(times[n])) for n in range(len(plan.entrants))]
     deadlines = []
     for number in range(len(plan.entrants)):
         stage = plan.stage(number)
         deadlines.append(stage.make(stage.configs(scenarios[:1])).spec.step_seconds)
-    return Table.assemble(plan, scenarios, shards, seconds, deadlines)
+    return Table.assemble(plan, scenarios, shards, seconds, deadlines, max(loads))
 
 
 def thinned(values: np.ndarray, most: int = MOST_TIMES) -> np.ndarray:
@@ -223,7 +229,7 @@ def _play_job(
     played = play(stage, scenarios, build, plan.judge, seed=seed)
     arrays = {f"figure/{name}": value for name, value in played.columns.items()}
     arrays |= {f"trace/{name}": value for name, value in played.traces.items()}
-    arrays["act_seconds"] = thinned(played.act_seconds)
+    arrays |= {"act_seconds": thinned(played.act_seconds), "load": np.array(load_average())}
     write_npz(folder / SHARDS / job.file, arrays)
     return job
 
@@ -246,14 +252,17 @@ def _time(
         return make_policy(entrant.members[0], env.spec, options)
 
     seconds = time_policy(stage, scenarios[0], build, seed=plan.seed)
-    write_npz(path, {"act_seconds": seconds})
+    write_npz(path, {"act_seconds": seconds, "load": np.array(load_average())})
+
+
+def load_average() -> float:
+    """Return how many programs want a core at present; NaN where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
 
 
 def write_table(table: Table, path: Path | str) -> None:
     """Write every episode as Parquet; ValueError if pyarrow is missing."""
     require_parquet()
-    import io
-
     import pyarrow
     from pyarrow import parquet
 

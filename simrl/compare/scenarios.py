@@ -117,5 +117,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, (list, tuple)):
+        if len(value) == 2 and value[0] == value[1]:  # a range that is one number
+            return _text(value[0])
         return "-".join(_text(item) for item in value)
     return str(value)

@@ -24,6 +24,7 @@ from simrl.compare.statistics import (
 from simrl.compare.table import Table
 from simrl.core.seeding import child_seed
 from simrl.rollout.intervals import wilson
+from simrl.rollout.threads import usable_cores
 
 NOMINAL, FAR = "nominal", "out of distribution"
 ENDLESS = ("rmse", "cvar")
@@ -41,6 +42,10 @@ MEANS = (
     "return",
 )
 """Figures of which the mean is given."""
+
+
+FEWEST = 5
+"""Scenarios from which on a winner is called clear: resampling fewer says too much."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,8 @@ class Winner:
 
     @property
     def clear(self) -> bool:
-        """Whether the lead is above 0 with 95 %."""
-        return self.lead is not None and self.lead.above
+        """Whether the lead is above 0 with 95 %, in no fewer than `FEWEST` scenarios."""
+        return self.lead is not None and self.lead.above and self.count >= FEWEST
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,8 @@ class Summary:
         )
 
 
-def summarise(table: Table, load: float | None = None) -> Summary:
-    """Compute what a table says; `load` is the machine's load when decisions were timed."""
+def summarise(table: Table) -> Summary:
+    """Compute what a table says."""
     sets = {NOMINAL: ~table.far, FAR: table.far}
     sets = {name: which for name, which in sets.items() if which.any()}
     figures = {name: _figures(table, which, name) for name, which in sets.items()}
@@ -139,7 +144,7 @@ def summarise(table: Table, load: float | None = None) -> Summary:
         winners=_winners(table, sets),
         points=_points(table),
         timing=timing,
-        limits=limits(table, load),
+        limits=limits(table),
     )
 
 
@@ -248,7 +253,7 @@ def _timing(table: Table, number: int, seconds: np.ndarray) -> dict[str, float]:
     }
 
 
-def limits(table: Table, load: float | None) -> list[str]:
+def limits(table: Table) -> list[str]:
     """Return what the comparison cannot say, as sentences."""
     plan, found = table.plan, []
     for entrant in plan.entrants:
@@ -283,7 +288,7 @@ def limits(table: Table, load: float | None) -> list[str]:
         "Winners by scenario are read at 95 % each, without correction for their number: of twenty "
         "even ones, one may look clear by chance. The p-values of pairs are corrected."
     )
-    found += _about_time(table, load)
+    found += _about_time(table)
     if len({repr(sorted(entrant.options.items())) for entrant in plan.entrants}) > 1:
         found.append(
             "The controllers act through different interfaces (action meaning or rate), so their "
@@ -296,9 +301,14 @@ def limits(table: Table, load: float | None) -> list[str]:
     return found
 
 
-def _about_time(table: Table, load: float | None) -> list[str]:
-    busy = "" if load is None else f" (load average {load:.1f} while it ran)"
-    found = [f"Times are those of one machine{busy} and of this Python code."]
+def _about_time(table: Table) -> list[str]:
+    found = ["Times are those of one machine and of this Python code."]
+    if busy(table):
+        found = [
+            f"Times are those of one machine that was busy: {table.load:.1f} programs wanted its "
+            f"{usable_cores()} cores while decisions were timed, so their longest times, and the "
+            "steps that they missed, are the machine's more than the controllers'."
+        ]
     if table.plan.real_time:
         found.append(
             "Compute time counted, and it is never the same twice: a rerun gives other digits."
@@ -309,6 +319,11 @@ def _about_time(table: Table, load: float | None) -> list[str]:
             "before you believe a slow controller's lead."
         )
     return found
+
+
+def busy(table: Table) -> bool:
+    """Tell whether others wanted the cores while decisions were timed."""
+    return bool(table.load > usable_cores() + 0.5)
 
 
 def _half_width(count: int) -> float:

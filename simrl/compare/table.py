@@ -26,6 +26,7 @@ class Table:
         traces: By controller, the course of each episode of its first member `[M, ...]`.
         act_seconds: By controller, how long decisions took [s].
         deadlines: By controller, the length of its step [s].
+        load: How many programs wanted a core while decisions were timed, at most; NaN if unknown.
     """
 
     plan: Plan
@@ -34,6 +35,7 @@ class Table:
     traces: Sequence[Mapping[str, np.ndarray]]
     act_seconds: Sequence[np.ndarray]
     deadlines: Sequence[float]
+    load: float
 
     @classmethod
     def assemble(
@@ -43,6 +45,7 @@ class Table:
         shards: Sequence[tuple[Job, Sequence[int], Mapping[str, np.ndarray]]],
         act_seconds: Sequence[np.ndarray],
         deadlines: Sequence[float],
+        load: float,
     ) -> Table:
         """Put the pieces of a comparison together."""
         count = len(scenarios)
@@ -58,7 +61,7 @@ class Table:
                 elif kind == "trace" and job.member == 0:
                     empty = np.full((count, *values.shape[1:]), np.nan, np.float32)
                     traces[job.entrant].setdefault(key, empty)[members] = values
-        return cls(plan, scenarios, figures, traces, act_seconds, deadlines)
+        return cls(plan, scenarios, figures, traces, act_seconds, deadlines, load)
 
     @property
     def labels(self) -> list[str]:

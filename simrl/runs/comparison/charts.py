@@ -118,7 +118,7 @@ def time_chart(labels: Sequence[str], seconds: Sequence[np.ndarray], deadline: f
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: short_number(10.0**x)))
         _legend(axes)
 
-    return chart(draw, title="How long decisions took")
+    return chart(draw, title="How long decisions took", wide=True)
 
 
 def has_errors(table: Table) -> bool:

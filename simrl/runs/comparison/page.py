@@ -11,7 +11,7 @@ import yaml
 
 from simrl.compare.plan import PLAN_FILE
 from simrl.compare.run import MakePolicy
-from simrl.compare.summary import FAR, NOMINAL, Summary
+from simrl.compare.summary import FAR, FEWEST, NOMINAL, Summary
 from simrl.compare.table import Table
 from simrl.core.files import write_atomic
 from simrl.runs.comparison import charts, tables
@@ -132,6 +132,9 @@ def _figures(summary: Summary) -> str:
         f"{tables.figure_table(summary, where)}"
         for where in summary.figures
     )
+    watched = tables.limit_table(summary.table)
+    if watched:
+        body += f"<h3 class='set'>Limits</h3>{watched}"
     return (
         f"<h2>Figures</h2><p>{score} Small numbers are 95 % intervals; the best of a column is "
         f"marked.</p>{body}<p class='soft'>{notes}.</p>"
@@ -143,7 +146,8 @@ def _winners(summary: Summary) -> str:
         return ""
     return (
         "<h2>Best by scenario</h2><p>Mean scores in each grid. A lead counts where its paired "
-        "95 % interval is above 0; else the two ahead are even.</p>"
+        "95 % interval is above 0, in at least "
+        f"{FEWEST} scenarios; else the two ahead are even.</p>"
         f"{tables.winner_table(summary.winners, summary.table.labels)}"
     )
 
@@ -235,7 +239,7 @@ def _timing(summary: Summary) -> str:
     return (
         f"<h2>Compute time</h2><p>{how} The dashed line is the length of the shortest step.</p>"
         f"{tables.timing_table(summary)}<div class='charts' style='margin-top:.8rem'>"
-        f"<figure><h3>Times of decisions</h3>{svg}</figure></div>"
+        f"<figure class='wide'><h3>Times of decisions</h3><div>{svg}</div></figure></div>"
     )
 
 

@@ -88,6 +88,45 @@ def winner_table(winners: Sequence[Winner], labels: Sequence[str], *, points: bo
     return _table(head, rows)
 
 
+def limit_table(table: Table) -> str:
+    """Return how often, how long and how far each controller passed each limit; "" if none is."""
+    suffix = "_violation_seconds"
+    limits = [name.removesuffix(suffix) for name in table.names() if name.endswith(suffix)]
+    rows = []
+    for limit in limits:
+        for index, label in enumerate(table.labels):
+            if f"{limit}{suffix}" not in table.figures[index]:
+                continue
+            count = table.figure(index, f"{limit}_violations")
+            seconds = table.figure(index, f"{limit}{suffix}")
+            over = table.figure(index, f"{limit}_over")
+            cells = ""
+            for which in (~table.far, table.far):
+                if which.any():
+                    some = 100.0 * float((count[:, which] > 0).mean())
+                    mean, time = float(count[:, which].mean()), float(seconds[:, which].mean())
+                    worst = float(over[:, which].max())
+                    cells += (
+                        f"<td>{some:.0f} %</td><td>{number(mean)}</td><td>{number(time)}</td>"
+                        f"<td>{number(worst)}</td>"
+                    )
+                else:
+                    cells += "<td>-</td>" * 4
+            rows.append(
+                f"<tr><th>{escape(limit.replace('_', ' '))}</th>"
+                f"<td class='name'>{dot(index)}{escape(label)}</td>{cells}</tr>"
+            )
+    if not rows:
+        return ""
+    four = "<th>episodes</th><th>times</th><th>seconds</th><th>worst by</th>"
+    head = (
+        "<th>limit</th><th></th>"
+        + four.replace("<th>e", "<th>nominal: e")
+        + four.replace("<th>e", "<th>beyond: e")
+    )
+    return _table(head, rows)
+
+
 def timing_table(summary: Summary) -> str:
     """Return how long a decision takes for one robot, against the length of a step."""
     rows = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simrl.compare.summary import Pair, Summary
+from simrl.compare.summary import Pair, Summary, busy
 from simrl.runs.comparison.words import escape, number
 
 
@@ -38,7 +38,8 @@ def _of_set(summary: Summary, where: str) -> str:
         return (
             f"{name}: <b>{escape(first)}</b> and <b>{escape(second)}</b> are not told apart "
             f"(scores {number(figures[first]['score'].value)} and "
-            f"{number(figures[second]['score'].value)}, lead {number(low)} to {number(high)}); "
+            f"{number(figures[second]['score'].value)}, lead {number(low)} to {number(high)}, "
+            f"p = {number(pair.p_holm)}); "
             f"success {succeed}."
         )
     return (
@@ -63,7 +64,8 @@ def _of_time(summary: Summary) -> list[str]:
     late = [label for label in order if times[label]["misses"] > 0.01]
     if late:
         shares = ", ".join(f"{escape(x)} in {100 * times[x]['misses']:.0f} %" for x in late)
-        found.append(f"Decisions that took longer than a step: {shares}.")
+        why = " (the machine was busy, see below)" if busy(summary.table) else ""
+        found.append(f"Decisions that took longer than a step: {shares}{why}.")
     return found
 
 

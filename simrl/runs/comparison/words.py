@@ -59,7 +59,6 @@ FIGURES: Mapping[str, FigureText] = {
     "action_rate": FigureText(
         "action rate, 1/s", "change of the actions, as a share of their range", 1.0, False
     ),
-    "violations": FigureText("violations", "how often a limit was passed, an episode", 1.0, False),
     "violation_seconds": FigureText("violations, s", "time beyond a limit, an episode", 1.0, False),
     "return": FigureText("return", "sum of the task's rewards", 1.0, True),
 }
