@@ -64,6 +64,7 @@ def test_standing_still_moves_nothing_and_collides_with_nothing(task, control):
     score = evaluate(env, still, games=16, seed=3).scores[0]
     assert score.metrics["collisions"] == 0.0
     assert score.metrics["success"] == 0.0
+    assert score.metrics["overspeed"] == 0.0
     assert score.metrics["energy"] < 5.0  # the joints start up to 0.05 rad from home
 
 

@@ -265,6 +265,7 @@ def test_hand_pressed_onto_the_base_is_held_up_and_counts_as_collision():
     for _ in range(100):
         timestep = env.step(action)
     assert float(timestep.metrics["collisions"][0, 0]) > 20
+    assert 0.0 < float(timestep.metrics["overspeed"][0, 0]) < 0.5  # it went there at full torque
     height = timestep.final_obs["state"][0, env.spec.physics["state"]["data.sensordata"]][2]
     assert float(height) > 0.38
 

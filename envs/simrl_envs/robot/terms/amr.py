@@ -9,15 +9,15 @@ import numpy as np
 
 from simrl.core.spec import Column
 from simrl_envs.robot.amr_facts import amr_facts
-from simrl_envs.robot.amr_model import ARM, FINGERS, AmrModel
+from simrl_envs.robot.amr_model import ARM, FINGERS, JOINT_SPEED, AmrModel
 from simrl_envs.robot.amr_room import Room
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.terms.registry import facts, measure, observation, reward
 
 SIDES = ("left", "right")
-WIDTH = 7.0
-"""Bound of distances in the room, as seen from the base [m]."""
+WIDTH, TALL = 7.0, 2.0
+"""Bounds of distances in the room, and of heights [m]."""
 
 
 @lru_cache(maxsize=256)
@@ -40,6 +40,12 @@ def _counters(robot: Robot) -> tuple[np.ndarray, np.ndarray]:
     handle = "drawer" in robot.names("joint")
     grips = [sensor_slice(robot, f"grip_{side}").start for side in SIDES if handle]
     return np.array(hits, np.int64), np.array(grips, np.int64)
+
+
+def place_columns(what: str) -> tuple[Column, ...]:
+    """Describe a place or an offset in the base's frame: forward, left, up."""
+    bounds = zip("xyz", (WIDTH, WIDTH, TALL), strict=True)
+    return tuple(Column(f"{what} {axis}", -bound, bound, "m") for axis, bound in bounds)
 
 
 def in_base(view: View, vector: np.ndarray) -> np.ndarray:
@@ -114,7 +120,7 @@ def _arm_columns(robot: Robot, *, built: AmrModel) -> tuple[Column, ...]:
         Column(name, float(low), float(high), "rad")
         for name, (low, high) in zip(ARM, ranges, strict=True)
     )
-    speeds = tuple(Column(f"{name} velocity", -4.0, 4.0, "rad/s") for name in ARM)
+    speeds = tuple(Column(f"{name} velocity", -8.0, 8.0, "rad/s") for name in ARM)
     return (
         *places,
         *speeds,
@@ -228,6 +234,14 @@ def mechanical_energy(view: View) -> np.ndarray:
     power = view.field("qfrc_actuator") * view.qvel
     base = np.abs(power[:, 0] + power[:, 1])
     return (base + np.abs(power[:, 2:]).sum(axis=1)) * view.step_seconds
+
+
+@reward("overspeed")
+@measure("overspeed")
+def overspeed(view: View, *, built: AmrModel) -> np.ndarray:
+    """Tell whether a joint of the arm is faster than its maker allows, 0 or 1."""
+    speed = np.abs(view.qvel[:, built.qvel(*ARM)])
+    return np.asarray((speed > np.array(JOINT_SPEED)).any(axis=1)).astype(np.float64)
 
 
 @measure("elapsed")

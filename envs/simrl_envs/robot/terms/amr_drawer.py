@@ -10,13 +10,13 @@ from simrl_envs.robot.amr_room import Room
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.terms.amr import (
-    WIDTH,
     grips,
     hand_axis,
     hand_pose,
     in_base,
     last_hand,
     length,
+    place_columns,
     seen_from_base,
 )
 from simrl_envs.robot.terms.registry import measure, observation, reward
@@ -64,7 +64,7 @@ def grasp_handle(view: View) -> np.ndarray:
 
 def _drawer_columns(robot: Robot, *, built: AmrModel, room: Room) -> tuple[Column, ...]:
     return (
-        *(Column(f"handle {axis}", -WIDTH, WIDTH, "m") for axis in "xyz"),
+        *place_columns("handle"),
         *(Column(f"hand to handle {axis}", -1.0, 1.0, "m") for axis in "xyz"),
         *(Column(f"drawer opens {axis}") for axis in "xyz"),
         Column("hand opens along bar"),

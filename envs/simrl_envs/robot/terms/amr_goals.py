@@ -23,6 +23,7 @@ from simrl_envs.robot.terms.amr import (
     hand_pose,
     last_hand,
     length,
+    place_columns,
     seen_from_base,
 )
 from simrl_envs.robot.terms.amr_drawer import drawer_opening
@@ -177,7 +178,7 @@ def hand_aligned(view: View, *, sigma: float, within: float) -> np.ndarray:
 
 
 def _hand_goal_columns(robot: Robot) -> tuple[Column, ...]:
-    places = tuple(Column(f"goal {axis}", -WIDTH, WIDTH, "m") for axis in "xyz")
+    places = place_columns("goal")
     offsets = tuple(Column(f"to goal {axis}", -1.0, 1.0, "m") for axis in "xyz")
     return (*places, *offsets, *(Column(f"turn to goal {axis}") for axis in "xyz"))
 

@@ -11,12 +11,12 @@ from simrl_envs.robot.amr_model import AmrModel
 from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.terms.amr import (
-    WIDTH,
     grips,
     hand_pose,
     in_base,
     last_hand,
     length,
+    place_columns,
     seen_from_base,
 )
 from simrl_envs.robot.terms.registry import measure, observation, reward, shape, termination
@@ -157,12 +157,12 @@ def grasp(view: View) -> np.ndarray:
 
 def _object_columns(robot: Robot, *, built: AmrModel) -> tuple[Column, ...]:
     return (
-        *(Column(f"object {axis}", -WIDTH, WIDTH, "m") for axis in "xyz"),
+        *place_columns("object"),
         *(Column(f"hand to object {axis}", -1.0, 1.0, "m") for axis in "xyz"),
-        *(Column(f"object to goal {axis}", -WIDTH, WIDTH, "m") for axis in "xyz"),
+        *place_columns("object to goal"),
         *(Column(f"object up {axis}") for axis in "xyz"),
         *(Column(f"object front {axis}") for axis in "xyz"),
-        *(Column(f"object half {axis}", 0.0, 0.2, "m") for axis in "xyz"),
+        *(Column(f"object half {axis}", 0.0, 0.1, "m") for axis in "xyz"),
         Column("object round", 0.0, 1.0),
         *(
             Column(f"{part} of look at {end}")
