@@ -3,6 +3,8 @@
     task: quadrotor-track
     options: {seconds: 8.0}            # of every scenario
     interface: [control, control_step] # options that belong to a controller, not to the scenario
+    interfaces:                        # what some controllers choose unless told otherwise
+      osc: {control: torque}
     judge: {worst: 0.34, settle: 2.0}  # see `simrl.compare.judge.Judge`
     grids:
       nominal: {seeds: 20}
@@ -21,7 +23,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from simrl.compare.scenarios import COMMAND, Grid, Scenario, unfold
 from simrl.core.option_types import check_types
 from simrl.core.plugins import EnvPlugin, env_names, env_plugin, make_config
 
-KEYS = ("task", "summary", "options", "interface", "judge", "grids")
+KEYS = ("task", "summary", "options", "interface", "interfaces", "judge", "grids")
 GRID_KEYS = ("axes", "beyond", "options", "seeds", "out_of_distribution")
 
 
@@ -54,6 +56,8 @@ class GridFile:
     """The grids, in the file's order."""
     source: str
     """Where it came from, for errors and the report."""
+    interfaces: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What controllers choose of it unless told otherwise, by their name before the first colon."""
 
     def chosen(self, names: Sequence[str]) -> GridFile:
         """Return the file with the grids called `names` alone; ValueError lists the valid names."""
@@ -155,6 +159,14 @@ def parse_grids(text: str, source: str) -> GridFile:
                 raise ValueError(
                     f"{source}: {where}: {name!r} is in 'interface', so controllers choose it"
                 )
+    interfaces = {
+        name: _options(plugin, given, f"{source}: interfaces: {name}")
+        for name, given in _mapping(data.get("interfaces") or {}, f"{source}: interfaces").items()
+    }
+    for name, given in interfaces.items():
+        for option in given:
+            if option not in interface:
+                raise ValueError(f"{source}: interfaces: {name}: {option!r} is not in 'interface'")
     return GridFile(
         task=str(data["task"]),
         options=options,
@@ -162,6 +174,7 @@ def parse_grids(text: str, source: str) -> GridFile:
         judge=_judge(data.get("judge"), f"{source}: judge"),
         grids=grids,
         source=source,
+        interfaces=interfaces,
     )
 
 

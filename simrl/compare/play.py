@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,7 +19,7 @@ from simrl.compare.recorder import Recorder
 from simrl.compare.scenarios import Scenario
 from simrl.compare.signals import ERROR, Signals
 from simrl.core import Policy, VecEnv
-from simrl.core.plugins import env_plugin, make_config
+from simrl.core.plugins import EnvPlugin, env_plugin, make_config
 from simrl.core.seeding import child_seed
 from simrl.rollout.engine import RolloutEngine
 from simrl.rollout.seating import Seating
@@ -44,7 +45,7 @@ class Stage:
 
     def configs(self, scenarios: Sequence[Scenario]) -> list[Any]:
         """Return the environment's config of each scenario."""
-        plugin = env_plugin(self.task)
+        plugin = _plugin(self.task)
         names = {f.name for f in fields(plugin.config)}
         extra: dict[str, Any] = {"threads": self.threads} if "threads" in names else {}
         chosen = [{**extra, **scenario.options, **self.options} for scenario in scenarios]
@@ -56,7 +57,7 @@ class Stage:
 
     def make(self, configs: Sequence[Any]) -> VecEnv:
         """Build one environment whose row i follows `configs[i]`."""
-        plugin = env_plugin(self.task)
+        plugin = _plugin(self.task)
         if plugin.make_rows is not None:
             return plugin.make_rows(configs)
         return plugin.make(configs[0], len(configs))
@@ -188,6 +189,12 @@ def time_policy(
         if enough and time.perf_counter() - begin > most_seconds:
             break
     return np.array(recorder.call_seconds[WARM_CALLS:])
+
+
+@functools.cache
+def _plugin(task: str) -> EnvPlugin:
+    """Return a task's plug-in; looking through entry points takes longer than making a row."""
+    return env_plugin(task)
 
 
 def policy_seed(seed: int, label: str, member: str, batch: int) -> int:

@@ -99,7 +99,8 @@ def _entrant(typed: str, grids: GridFile, interfaces: Mapping[str, Mapping[str, 
     members = _members(name)
     known_name(members[0], grids.task)
     run, _ = _run_of(members[0])
-    options: dict[str, Any] = {}
+    kind = name.partition(":")[0]
+    options: dict[str, Any] = dict(grids.interfaces.get(kind, {}))
     facts: dict[str, Any] = {}
     if run is not None:
         trained = run_config(run).env_options
@@ -109,7 +110,7 @@ def _entrant(typed: str, grids: GridFile, interfaces: Mapping[str, Mapping[str, 
             own = run_config(str(_run_of(member)[0])).env_options
             if {key: own[key] for key in grids.interface if key in own} != options:
                 raise ValueError(f"{name}: {member} acts through another interface than the first")
-    for key in (name.partition(":")[0], name, label):
+    for key in (kind, name, label):
         options |= interfaces.get(key, {})
     learned = run is not None or members[0].endswith(".zip")
     return Entrant(label or _short(name, members), members, options, learned, facts)

@@ -233,6 +233,14 @@ def test_interfaces(tmp_path):
     assert one.options == two.options == {"control": "torque"}
     one, two = entrants(["osc", "slow=osc"], grids, {"slow": {"control": "torque"}})
     assert (one.options, two.options) == ({}, {"control": "torque"})
+    own = parse_grids(
+        "task: arm-reach\ninterface: [control]\ninterfaces: {osc: {control: torque}}\n"
+        "grids: {a: {}}",
+        "x.yaml",
+    )
+    one, other, third = entrants(["osc", "pose", "b=osc"], own, {"b": {"control": "position"}})
+    assert (one.options, other.options) == ({"control": "torque"}, {})
+    assert third.options == {"control": "position"}
     assert (two.label, two.members, two.learned) == ("slow", ("osc",), False)
 
 

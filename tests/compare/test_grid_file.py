@@ -108,6 +108,11 @@ def test_grids_are_chosen_by_name(tmp_path):
         ("out_of_distribution: true", "out_of_distribution: 3", "must be true or false, got 3"),
         ("task: quadrotor-track", "task: quadrotr", "unknown environment 'quadrotr'"),
         ("options: {seconds: 2.0}", "interface: [payload]", "'payload' is in 'interface'"),
+        (
+            "options: {seconds: 2.0}",
+            "interfaces: {lqr: {seconds: 1.0}}",
+            "'seconds' is not in 'int",
+        ),
         ("command.period: [6]", "command.period: [x]", "command.period must be a number, got 'x'"),
         ("grids:", "grids: [", "is not YAML"),
     ],

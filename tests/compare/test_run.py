@@ -166,7 +166,7 @@ def test_compute_time_costs(small_plan):
     # A decision that takes no time costs nothing.
     assert at_once.columns["rmse"] == pytest.approx(free.columns["rmse"], rel=1e-5)
     assert (slow.columns["rmse"] != at_once.columns["rmse"]).all()
-    assert (slower.columns["rmse"] > 1.5 * at_once.columns["rmse"]).all()
+    assert (slower.columns["rmse"] > 1.3 * at_once.columns["rmse"]).all()
     # Steps are 20 ms: 12 ms meet them, 90 ms do not.
     assert slow.columns["deadline_misses"].tolist() == [0.0] * 3
     assert slower.columns["deadline_misses"].tolist() == [1.0] * 3
