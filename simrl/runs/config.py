@@ -73,6 +73,11 @@ class TrainConfig:
     takes, such as nmpc:horizon=20; none: the network acts alone."""
     base_limit: float = 0.2
     """Largest correction, as a share of half the range of each action."""
+    base_command: tuple[float, ...] = ()
+    """Command the base instead of correcting its actions: by how much each number of the task's
+    command may be changed, in its own unit."""
+    base_every: int = 5
+    """Steps of the environment for which a commanded base is told the same."""
     init: str = ""
     """Run whose weights this one begins with: RUN, RUN@best or RUN@12000000."""
     device: str = "cpu"
@@ -98,6 +103,8 @@ class TrainConfig:
             raise ValueError(f"num_envs must be at least 1, got {self.num_envs}")
         if self.base and self.league is not None:
             raise ValueError("a run in a league cannot correct a base policy")
+        if self.base_command and not self.base:
+            raise ValueError("base_command needs a base: a policy that is commanded")
         check_device(self.device)
 
 

@@ -18,6 +18,7 @@ from simrl.core.plugins import (
 )
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
+from simrl.learn.commanding import CommandedPolicy, command_spec
 from simrl.learn.policy import NetworkPolicy
 from simrl.learn.residual import ResidualPolicy, residual_spec
 from simrl.nn.actor_critic import ActorCritic
@@ -107,15 +108,19 @@ def _run_spec(config: TrainConfig) -> EnvSpec:
 
 
 def learned_spec(config: TrainConfig, spec: EnvSpec) -> EnvSpec:
-    """Return the spec that a run's network is built from: its actions may be corrections."""
+    """Return the spec that a run's network is built from: it may correct or command a base."""
+    if config.base_command:
+        return command_spec(spec, config.base_command, config.base_every)
     return residual_spec(spec, config.base_limit) if config.base else spec
 
 
 def acting_policy(config: TrainConfig, spec: EnvSpec, learned: NetworkPolicy) -> Policy:
-    """Return the policy of a run: its network, or the base of the run corrected by it."""
+    """Return the policy of a run: its network, or its base corrected or commanded by it."""
     if not config.base:
         return learned
     base = named_policy(config.base, spec, config.env_options)
+    if config.base_command:
+        return CommandedPolicy(spec, base, learned, config.base_every)
     return ResidualPolicy(spec, base, learned)
 
 

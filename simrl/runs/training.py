@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from simrl.core.plugins import env_plugin, make_config, make_env, make_scripted
 from simrl.core.policy import Policy
 from simrl.core.seeding import child_seed
 from simrl.learn.checkpoint import Checkpoints
+from simrl.learn.commanding import CommandedEnv
 from simrl.learn.loop import Progress, Relabel, Stateful, TrainingLoop
 from simrl.learn.policy import NetworkPolicy
 from simrl.learn.ppo import PPOLearner
@@ -91,15 +92,15 @@ def build_run(
     if torch.device(config.device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"the device is {config.device}, but torch finds no CUDA device here")
     curriculum = _make_curriculum(config) if config.curriculum and more.env is None else None
-    env = more.env or (
-        curriculum.env()
-        if curriculum
-        else make_env(config.env, config.num_envs, **config.env_options)
-    )
+    env = more.env or (curriculum.env() if curriculum else training_env(config))
     for name in config.evaluation.opponents:
         named_policy(name, env.spec, config.env_options)  # a name that is wrong is told now
     net = make_net(config, env)
-    policy = acting_policy(config, env.spec, NetworkPolicy(net))
+    # A commanded base is part of the environment while it trains, and of the policy where it plays.
+    inside = isinstance(env, CommandedEnv)
+    spec = env.inner.spec if isinstance(env, CommandedEnv) else env.spec
+    learner = NetworkPolicy(net)
+    policy = learner if inside else acting_policy(config, spec, learner)
     league = _make_league(config, config.league, env, policy) if config.league else None
     stats = EpisodeStats(EPISODE_WINDOW)
     engine = RolloutEngine(
@@ -119,7 +120,7 @@ def build_run(
     if curriculum:
         curriculum.engine = engine
     alone = NetworkPolicy(net, values=False)
-    evaluation = EvaluationHook(config, acting_policy(config, env.spec, alone), folder)
+    evaluation = EvaluationHook(config, acting_policy(config, spec, alone), folder)
     loop = TrainingLoop(
         engine,
         PPOLearner(
@@ -186,13 +187,22 @@ def resume_run(
     return run
 
 
+def training_env(config: TrainConfig) -> VecEnv:
+    """Build the environments that a run trains in, with the base in them that it commands."""
+    env = make_env(config.env, config.num_envs, **config.env_options)
+    if not config.base_command:
+        return env
+    base = named_policy(config.base, env.spec, config.env_options)
+    return CommandedEnv(env, base, config.base_command, config.base_every)
+
+
 def _make_curriculum(config: TrainConfig) -> Curriculum:
     """Build the curriculum of a config; ValueError for an option that is unknown, of any stage."""
     wanted = config.curriculum
     assert wanted is not None
 
     def make(options: Mapping[str, Any]) -> VecEnv:
-        return make_env(config.env, config.num_envs, **{**config.env_options, **options})
+        return training_env(replace(config, env_options={**config.env_options, **options}))
 
     plugin = env_plugin(config.env)
     for number, options in enumerate(wanted.stages):
@@ -205,7 +215,8 @@ def make_net(config: TrainConfig, env: VecEnv) -> ActorCritic:
     """Build the network with weights drawn from the run's own stream."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(child_seed(config.seed, "weights") % 2**63)
-        net = ActorCritic(learned_spec(config, env.spec), config.net).to(config.device)
+        spec = env.spec if isinstance(env, CommandedEnv) else learned_spec(config, env.spec)
+        net = ActorCritic(spec, config.net).to(config.device)
     if config.init:
         start_from(net, config.init)
     return net

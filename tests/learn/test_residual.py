@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from simrl.core.checks import check_policy
 from simrl.core.plugins import controller_plugin, make_env
 from simrl.core.policy import PolicyOutput
 from simrl.learn.loop import LoopConfig
@@ -58,6 +59,11 @@ def test_the_sum_is_played_and_the_correction_learned_from():
     assert [row[0] for row in played] == [7.5, 8.5, 9.5, 10, 10, 10, 7.5, 8.5]
     assert (buffer.action == 7.5).all()
     assert buffer.start_state["base/steps"].shape == (2, 1)
+
+
+def test_the_contract_of_policies_is_kept():
+    env = make_env("cartpole-balance", 4)
+    check_policy(ResidualPolicy(env.spec, Clock(), Constant(0.5)), env)
 
 
 def test_corrections_are_a_share_of_half_the_range():
