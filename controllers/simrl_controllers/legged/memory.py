@@ -58,4 +58,4 @@ def fresh_memory(num_rows: int) -> Tensor:
 
 def records(memory: Tensor) -> np.ndarray:
     """View a contiguous memory `[rows, WIDTH]` as records `[rows]`."""
-    return memory.numpy().view(MEMORY)[:, 0]
+    return np.ndarray(len(memory), MEMORY, memory.numpy())

@@ -16,6 +16,7 @@ from simrl.core import EnvSpec, PolicyState
 from simrl_controllers.legged.config import LeggedConfig
 from simrl_controllers.legged.delay import look_ahead, queue_up, steps_late
 from simrl_controllers.legged.estimator import Estimator
+from simrl_controllers.legged.kernels.compile import kernel
 from simrl_controllers.legged.robot import LeggedRobot
 
 Array = np.ndarray
@@ -52,6 +53,8 @@ class Observer:
         self._id, self._robot, self._dt = spec.id, robot, dt
         self.estimator = Estimator(spec, robot, config.sensors) if config.estimate else None
         self.late = steps_late(config.delay, dt)
+        where = robot.foot_force
+        self._where = None if where is None else (where[:, None] + np.arange(3)).ravel()
 
     def initial_state(self, num_rows: int) -> PolicyState:
         """Return the memory at the start of an episode."""
@@ -91,15 +94,26 @@ class Observer:
             queue_up(memory["queue"].numpy(), acceleration)
 
     def _truth(self, rows: Array) -> Seen:
-        robot = self._robot
-        qpos, qvel = rows[:, robot.qpos].copy(), rows[:, robot.qvel].copy()
-        where = robot.foot_force
-        if where is None:
-            return Seen(qpos, qvel, np.zeros((len(rows), 4, 3)), False)
-        return Seen(qpos, qvel, rows[:, where[:, None] + np.arange(3)], True)
+        robot, count = self._robot, len(rows)
+        qpos = rows[:, robot.qpos].copy()
+        qvel = rows[:, robot.qvel].copy()
+        if self._where is None:
+            return Seen(qpos, qvel, np.zeros((count, 4, 3)), False)
+        return Seen(qpos, qvel, rows.take(self._where, axis=1).reshape(count, 4, 3), True)
 
     def _check(self, seen: Seen) -> None:
-        if np.isfinite(seen.qpos).all() and np.isfinite(seen.qvel).all():
+        if all_finite(seen.qpos, seen.qvel):
             return
         good = np.isfinite(seen.qpos).all(axis=1) & np.isfinite(seen.qvel).all(axis=1)
         raise ValueError(f"{self._id}: row {np.flatnonzero(~good)[0]} of the state is not finite")
+
+
+@kernel
+def all_finite(qpos: Array, qvel: Array) -> bool:
+    """Tell whether all numbers are finite."""
+    total = 0.0
+    for value in qpos.flat:
+        total += 0.0 * value
+    for value in qvel.flat:
+        total += 0.0 * value
+    return bool(total == 0.0)

@@ -9,20 +9,20 @@ import torch
 
 from simrl.core import EnvSpec, Obs, PolicyOutput, PolicyState
 from simrl_controllers.legged.config import LeggedConfig
+from simrl_controllers.legged.kernels.finish import TOLD, Aid, Drive, Found, finish_rows
 from simrl_controllers.legged.kernels.rows import Work, make_work, sense_rows, task_rows
 from simrl_controllers.legged.memory import fresh_memory, records
 from simrl_controllers.legged.observe import Observer, Seen
-from simrl_controllers.legged.recovery import GetUp, Help, outcome
+from simrl_controllers.legged.recovery import GetUp, outcome
 from simrl_controllers.legged.robot import LeggedRobot, legged_robot
 from simrl_controllers.legged.srbd import SrbdConfig, SrbdMpc, SrbdState
 from simrl_controllers.legged.tuning import Tuning, tune
 from simrl_controllers.wbc import WbcConfig, WbcInputs, WeightedWbc
 
 Array = np.ndarray
-SLOW = 0.03
-"""Speed of a joint at which three quarters of its dry friction are made up for [rad/s]."""
-AHEAD = 0.02
-"""How far ahead the speed is taken that decides the sense of dry friction [s]."""
+
+NO_AID = Aid(np.zeros(0, np.bool_), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0, np.float32))
+"""What is done where nobody lies."""
 
 
 class LeggedPolicy:
@@ -66,9 +66,17 @@ class LeggedPolicy:
         )
         self._others = np.setdiff1d(np.arange(6, nv), self._order[robot.leg_joints.ravel()])
         self._force_weight = config.force_share / weight**2
-        self._dry = config.dry_friction * robot.friction_loss
-        self._low = np.array(spec.actions.low)  # type: ignore[union-attr]
-        self._high = np.array(spec.actions.high)  # type: ignore[union-attr]
+        self._drive = Drive(
+            self._order,
+            config.dry_friction * robot.friction_loss,
+            robot.control == "position",
+            robot.stiffness,
+            robot.damping,
+            np.array(spec.actions.low, np.float64),  # type: ignore[union-attr]
+            np.array(spec.actions.high, np.float64),  # type: ignore[union-attr]
+            float(self._dt),
+            float(config.deadline),
+        )
         self._command = np.array(config.command, np.float64) if config.command else None
         if self._command is None and robot.command is None:
             self._command = np.zeros(3)
@@ -96,74 +104,64 @@ class LeggedPolicy:
         count = len(rows)
         memory, plan = state["memory"].clone(), state["plan"].clone()
         work, inputs = self._rooms(count)
+        record = records(memory)
         senses: dict[str, torch.Tensor] = {**self._observer.keep(state)}
         seen = self._observer.see(rows, senses)
         qpos, qvel = seen.qpos, seen.qvel
         sense_rows(
-            self.robot.tree, self.tuning, records(memory), qpos, qvel, self._commands(rows),
+            self.robot.tree, self.tuning, record, qpos, qvel, self._commands(rows),
             seen.force, seen.known, self.config.mpc_seconds, work,
         )  # fmt: skip
-        lying = self._help(state, seen, work, senses)
-        mpc_time, mpc_status = self._plan(work, plan.numpy(), count)
-        solved = work.due & (mpc_status == 0) & self._in_time(mpc_time)
-        task_rows(self.tuning, records(memory), plan.numpy(), solved, work)
+        aid = self._help(state, seen, work, senses, memory)
+        mpc_time, status, solved = self._plan(work, plan.numpy(), count)
+        task_rows(self.tuning, record, plan.numpy(), solved, work)
         result = self._wbc.solve_arrays(inputs)
-        torque = result.torque
-        failed = (result.status != 0) | ~self._in_time(result.seconds)
-        if failed.any():
-            torque[failed] = state["torque"].numpy()[failed]
-        if lying is not None:
-            torque[lying.busy], result.acceleration[lying.busy] = lying.torque[lying.busy], 0.0
-            failed &= ~lying.busy
-            memory[torch.from_numpy(lying.done)] = 0.0  # walks on as if it had just been put there
-        action = self._to_action(torque, result.acceleration, qpos, qvel)
-        if lying is not None and self.robot.control == "position":
-            action[lying.busy] = np.clip(lying.target[lying.busy], self._low, self._high)
+        found = Found(
+            result.torque, result.acceleration, result.status, result.seconds, status, mpc_time,
+            work.due, solved, state["torque"].numpy(), work.load, work.fallen,
+        )  # fmt: skip
+        action = np.empty(result.torque.shape, np.float32)
+        told = np.empty((len(TOLD), count), np.float32)
+        finish_rows(self._drive, qpos, qvel, found, aid, action, told)
         self._observer.sent(result.acceleration, senses)
-        fallback = failed | (work.due & ~solved)
-        status = np.where(failed, result.status, mpc_status)
-        seconds = (time.perf_counter() - start) / max(1, count)
-        extras = {
-            "solve_time": torch.full((count,), seconds),
-            "mpc_time": torch.from_numpy(mpc_time.astype(np.float32)),
-            "wbc_time": torch.from_numpy(result.seconds.astype(np.float32)),
-            "status": torch.from_numpy(status),
-            "fallback": torch.from_numpy(fallback.astype(np.float32)),
-            "load": torch.from_numpy(work.load[:, 0].astype(np.float32)),
-            "fallen": torch.from_numpy(work.fallen.astype(np.float32)),
-            "recovery": torch.from_numpy(outcome(senses, count)),
-        }
-        kept = {"memory": memory, "plan": plan, "torque": torch.from_numpy(torque), **senses}
+        told[0] = (time.perf_counter() - start) / max(1, count)
+        extras = {name: torch.from_numpy(part) for name, part in zip(TOLD, told, strict=True)}
+        extras["status"] = torch.from_numpy(status)
+        torque = torch.from_numpy(result.torque)
+        kept = {"memory": memory, "plan": plan, "torque": torque, **senses}
         return PolicyOutput(torch.from_numpy(action), kept, extras)
 
     def _help(
-        self, state: PolicyState, seen: Seen, work: Work, kept: dict[str, torch.Tensor]
-    ) -> Help | None:
-        """Help rows up that lie; the memory of it is put into `kept`."""
+        self,
+        state: PolicyState,
+        seen: Seen,
+        work: Work,
+        kept: dict[str, torch.Tensor],
+        memory: torch.Tensor,
+    ) -> Aid:
+        """Help rows up that lie; what is remembered of it is put into `kept`."""
         if self._get_up is None:
-            return None
-        kept["recovery"] = memory = state["recovery"].clone()
+            return NO_AID
+        kept["recovery"] = own = state["recovery"].clone()
         lying = self._get_up.act(
-            memory.numpy(), seen.qpos, seen.qvel, work.rotation, work.feet, work.fallen
+            own.numpy(), seen.qpos, seen.qvel, work.rotation, work.feet, work.fallen
         )
-        if lying is not None:
-            work.due[lying.busy], work.active[lying.busy] = False, False
-        return lying
-
-    def _in_time(self, seconds: Array) -> Array:
-        """Tell which solves were not late `[n]`."""
-        deadline = self.config.deadline
-        return seconds <= deadline if deadline > 0.0 else np.ones(len(seconds), np.bool_)
+        if lying is None:
+            return NO_AID
+        work.due[lying.busy], work.active[lying.busy] = False, False
+        memory[torch.from_numpy(lying.done)] = 0.0  # it walks on as if it had just been put there
+        return Aid(lying.busy, lying.torque, lying.target, outcome(own.numpy()))
 
     def _commands(self, rows: Array) -> Array:
         if self._command is not None:
             return np.repeat(self._command[None], len(rows), axis=0)
         return np.ascontiguousarray(rows[:, self.robot.command])
 
-    def _plan(self, work: Work, plan: Array, count: int) -> tuple[Array, Array]:
-        """Plan the rows that are due into `plan`; return seconds and status of each row."""
-        if not work.due.any():
-            return np.zeros(count), np.zeros(count, np.int64)
+    def _plan(self, work: Work, plan: Array, count: int) -> tuple[Array, Array, Array]:
+        """Plan the rows that are due into `plan`; return seconds, status, and who got a plan."""
+        solved = np.zeros(count, np.bool_)
+        if not np.count_nonzero(work.due):
+            return np.zeros(count), np.zeros(count, np.int64), solved
         rows = np.flatnonzero(work.due)
         found = self._mpc.solve(
             SrbdState(work.rpy, work.com, work.omega, work.velocity),
@@ -174,25 +172,11 @@ class LeggedPolicy:
             extra_mass=work.load[:, 0],
             extra_com=work.load_place,
         )
-        good = rows[(found.status[rows] == 0) & self._in_time(found.seconds[rows])]
-        plan[good] = found.all_forces[good]
-        return found.seconds, np.where(work.due, found.status, 0)
-
-    def _to_action(self, torque: Array, acceleration: Array, qpos: Array, qvel: Array) -> Array:
-        """Return torques, or targets of servos that give these torques in the middle of the step.
-
-        A servo's torque is stiffness (target - angle) - damping speed; angle and speed are those
-        that the accelerations lead to.
-        """
-        robot = self.robot
-        push, speed = acceleration[:, self._order], qvel[:, self._order]
-        torque = torque + self._dry * np.tanh((speed + AHEAD * push) / SLOW)
-        if robot.control == "position":
-            speed = speed + 0.5 * self._dt * push
-            angle = qpos[:, self._order + 1] + 0.5 * self._dt * qvel[:, self._order]
-            torque = angle + (torque + robot.damping * speed) / robot.stiffness
-        action: Array = np.clip(torque, self._low, self._high).astype(np.float32)
-        return action
+        solved = work.due & (found.status == 0)
+        if self.config.deadline > 0.0:
+            solved &= found.seconds <= self.config.deadline
+        plan[solved] = found.all_forces[solved]
+        return found.seconds, np.where(work.due, found.status, 0), solved
 
     def _rooms(self, count: int) -> tuple[Work, WbcInputs]:
         """Return room for `count` rows; it is kept, but nothing in it outlives a call."""

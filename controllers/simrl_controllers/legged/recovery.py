@@ -162,7 +162,7 @@ class GetUp:
         Returns:
             What was done; None where no robot lies or is being helped up.
         """
-        if not (fallen.any() or memory[:, 0].any()):
+        if not np.count_nonzero(fallen) and not np.count_nonzero(memory[:, 0]):
             memory[:, 4] = 0.0
             return None
         count = len(qpos)
@@ -177,14 +177,10 @@ class GetUp:
         return Help(busy, torque, target, done)
 
 
-def outcome(memory: PolicyState, count: int) -> Array:
+def outcome(memory: Array) -> Array:
     """Return 1 for rows that are being helped up, 2 for lost ones, else 0 `[n]` float32."""
-    result = np.zeros(count, np.float32)
-    if "recovery" in memory:
-        phase = memory["recovery"].numpy()[:, 0]
-        result[phase != AWAKE] = 1.0
-        result[phase == LOST] = 2.0
-    return result
+    phase = memory[:, 0]
+    return (phase != AWAKE).astype(np.float32) + (phase == LOST).astype(np.float32)
 
 
 @kernel
