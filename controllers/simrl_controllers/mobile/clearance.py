@@ -39,6 +39,7 @@ class Clearance:
 
     Attributes:
         pairs: Geoms of each pair `[p, 2]`; the first is the robot's, or what it holds.
+        num_free: Number of pairs without what it holds; those come first.
     """
 
     def __init__(self, robot: MobileRobot, *, ignore: Sequence[str] = ()) -> None:
@@ -50,13 +51,13 @@ class Clearance:
         self.pairs = np.array(_robot_pairs(robot) + _room_pairs(robot, ignore), np.int64)
         self._held = np.array(_held_pairs(robot, ignore), np.int64).reshape(-1, 2)
         self.pairs = np.concatenate([self.pairs, self._held])
-        self._num_free = len(self.pairs) - len(self._held)
+        self.num_free = len(self.pairs) - len(self._held)
         self._mocap = robot.facts.state.get("mocap_pos"), robot.facts.state.get("mocap_quat")
         site = model.site(robot.facts.effector).id
         self._hand = robot.moved[model.site_bodyid[site]]
         self._base = robot.moved[model.geom_bodyid[self.pairs[:, 0]]]
         self._other = robot.moved[model.geom_bodyid[self.pairs[:, 1]]]
-        self._base[self._num_free :] = self._hand
+        self._base[self.num_free :] = self._hand
         self._own_base = ~self._base[:, 3:].any(axis=1)
 
     def names(self, pair: int) -> tuple[str, str]:
@@ -128,7 +129,7 @@ class Clearance:
         if carries:
             self._shape(state)
         mujoco.mj_kinematics(model, data)
-        count = len(self.pairs) if carries else self._num_free
+        count = len(self.pairs) if carries else self.num_free
         reach = np.where(self._own_base[:count], max(near, base_near), near)
         close = _near_pairs(
             self.pairs[:count],

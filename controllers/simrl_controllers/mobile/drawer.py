@@ -24,6 +24,8 @@ OPEN, SHUT = 0.08, 0.0
 """Openings of the gripper [m]."""
 THIN = 0.01
 """Opening below which the gripper has closed on nothing [m]."""
+WAIT = 1.0
+"""Time between two attempts to plan [s]."""
 PITCHES = (0.0, 0.3, -0.2)
 """How far the hand points down [rad]."""
 
@@ -32,16 +34,17 @@ class DrawerScript:
     """Grip the handle and pull, base and arm together."""
 
     phases: tuple[Phase, ...] = (
-        Phase("plan"),
-        Phase("drive", 15.0),
-        Phase("before", 4.0),
-        Phase("approach", 4.0, "open_again"),
-        Phase("close", 1.2),
-        Phase("check", 0.5, "open_again"),
-        Phase("pull", 6.0, "open_again"),
-        Phase("hold"),
-        Phase("open_again", 0.6, "back_off"),
-        Phase("back_off", 2.5, "plan"),
+        Phase("plan", failed="wait"),
+        Phase("drive", seconds=15.0, late="plan"),
+        Phase("before", seconds=4.0),
+        Phase("approach", seconds=4.0, late="give_up"),
+        Phase("close", seconds=1.2),
+        Phase("check", failed="give_up"),
+        Phase("pull", failed="give_up", seconds=6.0, late="give_up"),
+        Phase("hold", failed="give_up"),
+        Phase("give_up"),
+        Phase("back_off", after="plan", seconds=2.5, late="plan"),
+        Phase("wait", after="plan"),
     )
     fields: tuple[tuple[str, tuple[int, ...]], ...] = (
         ("base", (3,)),
@@ -88,7 +91,8 @@ class DrawerScript:
                 memory["base"][row], memory["turn"][row] = stance.base, grip.turn
                 memory["before"][row], memory["ahead"][row] = stance.angles[1], grip.approach
         memory["pulled"] = 0.0
-        return memory["found"] > 0.5, none
+        ready = memory["found"] > 0.5
+        return ready, ~ready
 
     def _drive(
         self, scene: Scene, memory: Array, orders: Orders, none: Array
@@ -148,18 +152,24 @@ class DrawerScript:
         self, scene: Scene, memory: Array, orders: Orders, none: Array
     ) -> tuple[Array, Array]:
         self._keep(scene, memory, orders)
-        return none, none.copy()
+        return none, self._slipped(scene) & (scene.qpos[:, self._drawer] < scene.command[:, 0])
 
-    def _open_again(
+    def _give_up(
         self, scene: Scene, memory: Array, orders: Orders, none: Array
     ) -> tuple[Array, Array]:
         orders.posture[:] = scene.arm
-        return none, memory["time"] > 0.4
+        return memory["time"] > 0.4, none
 
     def _back_off(
         self, scene: Scene, memory: Array, orders: Orders, none: Array
     ) -> tuple[Array, Array]:
-        return none, moves.pose(scene, orders, memory["before"])
+        return moves.pose(scene, orders, memory["before"]), none
+
+    def _wait(
+        self, scene: Scene, memory: Array, orders: Orders, none: Array
+    ) -> tuple[Array, Array]:
+        orders.base[:] = scene.base
+        return memory["time"] > WAIT, none
 
     def plan(self, scene: Scene, place: Array, out: Array) -> tuple[Grip, Stance] | None:
         """Plan for one row: a stance from which the handle is reached, shut and opened."""

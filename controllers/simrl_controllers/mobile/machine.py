@@ -25,10 +25,14 @@ class Phase:
 
     name: str
     """Name of the phase, and of the script's method that runs it."""
-    seconds: float = np.inf
-    """Time after which it has failed [s]."""
+    after: str = ""
+    """Phase that follows when it is done; "" goes on to the next one."""
     failed: str = ""
     """Phase that follows a failure; "" goes on to the next one."""
+    seconds: float = np.inf
+    """Time that it may take [s]."""
+    late: str = ""
+    """Phase that follows when that is over; "" goes on to the next one."""
 
 
 class Script(Protocol):
@@ -68,10 +72,18 @@ class Machine:
             [(name, np.float64, shape) for name, shape in (*COMMON, *script.fields)]
         )
         self.width = self.dtype.itemsize // 8
+        for phase in script.phases:
+            for name in (phase.after, phase.failed, phase.late):
+                if name and name not in self.names:
+                    raise ValueError(
+                        f"phase {phase.name!r} leads to {name!r}; the phases are "
+                        f"{', '.join(self.names)}"
+                    )
+        self._after = [self._lead(index, phase.after) for index, phase in enumerate(script.phases)]
         self._failed = [
-            self.names.index(phase.failed) if phase.failed else min(index + 1, len(self.names) - 1)
-            for index, phase in enumerate(script.phases)
+            self._lead(index, phase.failed) for index, phase in enumerate(script.phases)
         ]
+        self._late = [self._lead(index, phase.late) for index, phase in enumerate(script.phases)]
         self._seconds = np.array([phase.seconds for phase in script.phases])
 
     def step(self, scene: Scene, memory: Array, orders: Orders) -> None:
@@ -84,11 +96,15 @@ class Machine:
             part, own = scene.take(where), table[where]
             given = orders.take(where)
             done, failed = self._script.run(self.names[index], part, own, given)
-            failed = (failed | (own["time"] > self._seconds[index])) & ~done
-            last = index == len(self.names) - 1
-            own["phase"][done] = index if last else index + 1
-            own["phase"][failed] = self._failed[index]
-            own["tries"][failed] += 1.0
-            own["time"][done | failed] = 0.0
+            late = (own["time"] > self._seconds[index]) & ~done & ~failed
+            failed = failed & ~done
+            own["phase"][done] = self._after[index]
+            own["phase"][failed], own["phase"][late] = self._failed[index], self._late[index]
+            again = failed | late if self._script.phases[index].late else failed
+            own["tries"][again] += 1.0
+            own["time"][done | failed | late] = 0.0
             table[where] = own
             orders.put(where, given)
+
+    def _lead(self, index: int, name: str) -> int:
+        return self.names.index(name) if name else min(index + 1, len(self.names) - 1)

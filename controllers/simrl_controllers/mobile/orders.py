@@ -60,9 +60,7 @@ class Orders:
     opening: Array
     """Wanted opening of the gripper `[n]` [m]."""
     held: Array
-    """Whether an object is in the hand `[n]` bool."""
-    free: Array
-    """Whether that object may come close to things `[n]` bool."""
+    """Whether an object is in the hand and has to keep clear of things `[n]` bool."""
 
     @staticmethod
     def stay(scene: Scene, home: Array, opening: float) -> Orders:
@@ -80,7 +78,6 @@ class Orders:
             posture=np.repeat(home[None], count, axis=0),
             opening=np.full(count, opening),
             held=no.copy(),
-            free=no.copy(),
         )
 
     def take(self, where: Array) -> Orders:

@@ -31,6 +31,8 @@ OPEN, SHUT = 0.08, 0.0
 """Openings of the gripper [m]."""
 THIN = 0.01
 """Opening below which the gripper has closed on nothing [m]."""
+WAIT = 1.0
+"""Time between two attempts to plan [s]."""
 PLACED = 0.04
 """Distance from its goal at which an object counts as put there [m]."""
 CARRY = tuple((x, 0.0, z) for z in (0.85, 0.95, 0.75, 1.05) for x in (0.45, 0.5, 0.55))
@@ -57,25 +59,25 @@ class PickScript:
     """Take the object, carry it, put it down; look at each step whether it worked."""
 
     phases: tuple[Phase, ...] = (
-        Phase("plan"),
-        Phase("drive", 15.0),
-        Phase("before", 4.0),
-        Phase("approach", 4.0, "open_again"),
-        Phase("close", 1.2),
-        Phase("check", 0.5, "open_again"),
-        Phase("lift", 2.5),
-        Phase("withdraw", 3.0),
-        Phase("stow", 3.0),
-        Phase("carry", 15.0),
-        Phase("before_place", 4.0),
-        Phase("insert", 4.0),
-        Phase("lower", 2.0),
-        Phase("open", 0.6),
-        Phase("retreat", 3.0),
-        Phase("judge"),
-        Phase("open_again", 0.6, "back_off"),
-        Phase("back_off", 2.5, "plan"),
-        Phase("done"),
+        Phase("plan", failed="wait"),
+        Phase("drive", seconds=15.0, late="plan"),
+        Phase("before", seconds=4.0),
+        Phase("approach", seconds=4.0, late="give_up"),
+        Phase("close", seconds=1.2),
+        Phase("check", failed="give_up"),
+        Phase("lift", failed="give_up", seconds=2.5),
+        Phase("withdraw", failed="give_up", seconds=3.0),
+        Phase("stow", failed="give_up", seconds=3.0),
+        Phase("carry", failed="give_up", seconds=20.0, late="carry"),
+        Phase("before_place", failed="give_up", seconds=4.0),
+        Phase("insert", failed="give_up", seconds=4.0),
+        Phase("lower", failed="give_up", seconds=2.0),
+        Phase("open", seconds=0.6),
+        Phase("retreat", seconds=3.0),
+        Phase("judge", failed="plan"),
+        Phase("give_up"),
+        Phase("back_off", after="plan", seconds=2.5, late="plan"),
+        Phase("wait", after="plan"),
     )
     fields: tuple[tuple[str, tuple[int, ...]], ...] = (
         ("base", (3,)),
@@ -139,7 +141,7 @@ class PickScript:
             memory["put_ahead"][row] = plan.release.approach
             memory["above"][row] = plan.put.angles[2]
             done[row] = True
-        return done, failed
+        return done, ~done
 
     def _drive(
         self, scene: Scene, memory: Array, orders: Orders, failed: Array
@@ -266,22 +268,25 @@ class PickScript:
         error = np.linalg.norm(self._place(scene) - scene.command[:, :3], axis=1)
         return np.zeros(len(failed), bool), (error > PLACED) & (memory["time"] > 1.0)
 
-    def _open_again(
+    def _give_up(
         self, scene: Scene, memory: Array, orders: Orders, failed: Array
     ) -> tuple[Array, Array]:
+        """Open the gripper where it is, whatever went wrong."""
         orders.posture[:] = scene.arm
-        return np.zeros(len(failed), bool), memory["time"] > 0.4
+        return memory["time"] > 0.4, failed
 
     def _back_off(
         self, scene: Scene, memory: Array, orders: Orders, failed: Array
     ) -> tuple[Array, Array]:
         there = moves.pose(scene, orders, memory["before"])
-        return np.zeros(len(failed), bool), there
+        return there, failed
 
-    def _done(
+    def _wait(
         self, scene: Scene, memory: Array, orders: Orders, failed: Array
     ) -> tuple[Array, Array]:
-        return np.zeros(len(failed), bool), failed
+        """Stand still before the next plan, which begins with another pitch."""
+        orders.base[:] = scene.base
+        return memory["time"] > WAIT, failed
 
     def plan(self, scene: Scene, at: Array, tries: int) -> PickPlan | None:
         """Plan for one row: stances for the object and for its goal that share a grip."""
@@ -354,7 +359,7 @@ class PickScript:
         ahead = Grip(float(take.base[2]), grip.pitch, grip.flip)
         turn = np.repeat(ahead.turn[None], len(CARRY), axis=0)
         start = np.repeat(take.angles[-1][None], len(CARRY), axis=0)
-        angles, error = self._stances.angles(qpos, base, HandPose(place, turn), start)
+        angles, error = self._stances.angles(base, HandPose(place, turn), start)
         for index in range(len(CARRY)):
             close = error[index] < self._stances.close
             if close and self._stances.clear(

@@ -132,7 +132,7 @@ def find_stance(
             np.repeat(way.turn[index : index + 1], len(bases), axis=0),
         )
         stand = bases if moves is None else bases + moves[index]
-        start, error = stances.angles(qpos, stand, pose, start)
+        start, error = stances.angles(stand, pose, start)
         angles[:, index] = start
         good &= error < stances.close
     from_here = stances.base(qpos) if here is None else here

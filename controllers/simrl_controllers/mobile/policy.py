@@ -10,6 +10,7 @@ import torch
 from simrl.core import EnvSpec, Obs, PolicyOutput, PolicyState
 from simrl_controllers.cascade import memory_under
 from simrl_controllers.mobile.base_drive import BaseDrive
+from simrl_controllers.mobile.body_qp import WholeBody, Wish
 from simrl_controllers.mobile.clearance import Clearance
 from simrl_controllers.mobile.config import WholeBodyConfig
 from simrl_controllers.mobile.machine import Machine, Script
@@ -17,7 +18,6 @@ from simrl_controllers.mobile.motors import Motors
 from simrl_controllers.mobile.moves import wrapped
 from simrl_controllers.mobile.orders import Orders, Scene
 from simrl_controllers.mobile.robot import MobileRobot
-from simrl_controllers.mobile.whole_body import WholeBody, Wish
 
 Array = np.ndarray
 FOLLOW_SECONDS = 0.12
@@ -177,5 +177,4 @@ class MobilePolicy:
             base_weight=np.full(count, config.base_weight),
             max_speed=np.minimum(orders.speed, config.max_speed),
             held=orders.held,
-            free=orders.free,
         )

@@ -17,6 +17,18 @@ from simrl_controllers.mobile.facts import MobileFacts
 from simrl_controllers.servo.terms import load_model
 
 Array = np.ndarray
+FIELDS = [
+    "qpos",
+    "qvel",
+    "M",
+    "qfrc_bias",
+    "qfrc_passive",
+    "xaxis",
+    "xanchor",
+    "site_xpos",
+    "site_xmat",
+]
+"""What is read of each evaluation."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,9 @@ class MobileRobot:
 
         if self._batch is None or self._batch.nsim < count:
             self._batch = Batch(self.model, count, 1)
+            # What is bound after an evaluation holds zeros until the next one.
+            for name in FIELDS:
+                self._batch.bind(name)
         return self._batch
 
 

@@ -16,8 +16,8 @@ ALL_ROUND = tuple(np.linspace(-np.pi, np.pi, 12, endpoint=False))
 """Directions from which a pose of the hand is tried to be reached [rad]."""
 REACHES = (0.40, 0.52, 0.64)
 """Distances of the hand from the arm's first axis [m]."""
-STOW = 0.05
-"""How near the base comes before the arm is moved [m]."""
+WAIT = 1.0
+"""Time between two attempts to plan [s]."""
 
 
 class DriveScript:
@@ -40,11 +40,12 @@ class ReachScript:
     """Drive to where the hand can be brought to the pose that the task asks for, and bring it."""
 
     phases: tuple[Phase, ...] = (
-        Phase("plan"),
-        Phase("drive", 15.0),
-        Phase("unfold", 3.0),
-        Phase("reach", 6.0, "fold"),
-        Phase("fold", 3.0, "plan"),
+        Phase("plan", failed="wait"),
+        Phase("drive", seconds=15.0, late="plan"),
+        Phase("unfold", seconds=3.0),
+        Phase("reach", seconds=6.0),
+        Phase("fold", after="plan", seconds=3.0, late="plan"),
+        Phase("wait", after="plan"),
     )
     fields: tuple[tuple[str, tuple[int, ...]], ...] = (
         ("base", (3,)),
@@ -64,13 +65,16 @@ class ReachScript:
         if name == "plan":
             for row in range(count):
                 self._plan(scene.take(np.array([row])), memory[row : row + 1])
-            return memory["found"] > 0.5, none
+            found = memory["found"] > 0.5
+            return found, ~found
+        if name == "wait":
+            return memory["time"] > WAIT, none
         orders.base[:] = memory["base"]
         if name == "drive":
             return moves.drive(scene, orders, memory["base"]), none
         if name == "fold":
             there = moves.pose(scene, orders, orders.posture.copy(), near=0.2)
-            return none, there
+            return there, none
         if name == "unfold":
             return moves.pose(scene, orders, memory["angles"]), none
         orders.posture[:] = memory["angles"]

@@ -13,16 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from simrl_controllers.mobile.clearance import Clearance
+from simrl_controllers.mobile.inverse import read_chain, solve_arm
 from simrl_controllers.mobile.robot import MobileRobot
-from simrl_controllers.servo.pose import quat_of_matrix, rotation_error
+from simrl_controllers.servo.pose import quat_of_matrix
 
 Array = np.ndarray
 STEPS = 40
 """Iterations of the inverse kinematics."""
-DAMPING = 1e-3
-"""Square of its damping."""
-MOST_STEP = 0.25
-"""Largest change of an angle in one iteration [rad]."""
 CLOSE = 2e-3
 """Error of a solved pose, distance [m] plus a tenth of the angle [rad]."""
 MARGIN = 0.08
@@ -55,6 +52,18 @@ def hand_turns(heading: Array, pitch: Array, flip: Array, vertical: bool = False
     return quat_of_matrix(matrix)
 
 
+def _matrix(turn: Array) -> Array:
+    """Return the rotation matrix of a quaternion `[4]`, w first."""
+    w, x, y, z = turn
+    return np.array(
+        [
+            [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)],
+            [2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)],
+            [2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)],
+        ]
+    )
+
+
 class Stances:
     """Solve and judge stances on the controllers' own model.
 
@@ -66,8 +75,16 @@ class Stances:
     def __init__(self, robot: MobileRobot, clearance: Clearance) -> None:
         self._robot, self._clearance = robot, clearance
         facts = robot.facts
-        self._site = robot.model.site(facts.effector).id
-        self._low, self._high = facts.low + MARGIN, facts.high - MARGIN
+        model, site = robot.model, robot.model.site(facts.effector).id
+        self._chain = read_chain(
+            model,
+            facts.joint_ids[3:],
+            int(model.jnt_bodyid[facts.joint_ids[2]]),
+            int(site),
+            facts.low + MARGIN,
+            facts.high - MARGIN,
+            facts.home,
+        )
         boxes = facts.boxes
         self.home = facts.home
         self.close = CLOSE
@@ -78,46 +95,20 @@ class Stances:
         place: Array = qpos[self._robot.qpos[:3]]
         return place
 
-    def angles(
-        self, qpos: Array, base: Array, pose: HandPose, start: Array, pull: float = 0.02
-    ) -> tuple[Array, Array]:
+    def angles(self, base: Array, pose: HandPose, start: Array) -> tuple[Array, Array]:
         """Return angles `[m, a]` of the arm that bring the hand to poses, and their errors `[m]`.
 
         Args:
-            qpos: Configuration `[nq]` of all the rest.
             base: Poses of the base `[m, 3]`.
             pose: Poses of the hand.
             start: Angles to begin with `[m, a]`.
-            pull: Share of the way to the nominal pose that is made up for in each iteration by
-                motions that leave the hand where it is.
         """
-        robot, count = self._robot, len(base)
-        rows = np.repeat(qpos[None], count, axis=0)
-        rows[:, robot.qpos[:3]] = base
-        angles = np.clip(start, self._low, self._high)
-        for iteration in range(STEPS):
-            rows[:, robot.qpos[3:]] = angles
-            error, jacobian = self._error(rows, pose)
-            if iteration == STEPS - 1:
-                break
-            transposed = np.swapaxes(jacobian, 1, 2)
-            square = jacobian @ transposed + DAMPING * np.eye(6)
-            home = pull * (robot.facts.home - angles)
-            rest = error - (jacobian @ home[..., None])[..., 0]
-            step = home + (transposed @ np.linalg.solve(square, rest[..., None]))[..., 0]
-            largest = np.abs(step).max(axis=1, keepdims=True) / MOST_STEP
-            angles = np.clip(angles + step / np.maximum(largest, 1.0), self._low, self._high)
-        distance = np.linalg.norm(error[:, :3], axis=1)
-        return angles, distance + 0.1 * np.linalg.norm(error[:, 3:], axis=1)
-
-    def _error(self, rows: Array, pose: HandPose) -> tuple[Array, Array]:
-        motion = self._robot.evaluate(rows)
-        place, turn = motion.sites[:, self._site], motion.turns[:, self._site]
-        error = np.concatenate([pose.place - place, rotation_error(pose.turn, turn)], axis=1)
-        axes = motion.axes[:, 3:]
-        lever = place[:, None] - motion.anchors[:, 3:]
-        jacobian = np.concatenate([np.cross(axes, lever), axes], axis=2)
-        return error, np.swapaxes(jacobian, 1, 2)
+        turns = np.array([_matrix(turn) for turn in pose.turn])
+        bases, places = np.ascontiguousarray(base), np.ascontiguousarray(pose.place)
+        angles, missing = solve_arm(
+            self._chain, bases, places, turns, np.ascontiguousarray(start), STEPS, CLOSE
+        )
+        return angles, missing
 
     def open_floor(self, base: Array, discs: Array, room: float, holding: float = 0.0) -> Array:
         """Tell which poses of the base `[m, 3]` are clear of furniture and discs `[K, 5]`.

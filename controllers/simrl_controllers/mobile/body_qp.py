@@ -52,9 +52,7 @@ class Wish:
     max_speed: Array
     """Fastest approach of the hand `[n]` [m/s]."""
     held: Array
-    """Whether the object is in the hand `[n]` bool."""
-    free: Array
-    """Whether gaps between the object and the room do not matter now `[n]` bool."""
+    """Whether an object is in the hand and has to keep clear of things `[n]` bool."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +148,13 @@ class WholeBody:
         if self._clearance is None or not config.pairs:
             empty = np.zeros((len(qpos), 0))
             return Gaps(empty, np.zeros((len(qpos), 0, self.robot.size)), empty.astype(np.int64))
-        held = wish.held & ~wish.free
         return self._clearance.gaps(
             qpos,
             rows,
             motion,
             near=config.near,
             most=config.pairs,
-            held=held,
+            held=wish.held,
             base_near=config.base_near,
         )
 
