@@ -27,7 +27,8 @@ class WbcResult:
     residual: Array
     """KKT residual of each row's quadratic program, the largest of its levels `[n]`."""
     seconds: Array
-    """Wall time of each row, from its matrices to its checked torques `[n]` [s]."""
+    """Wall time of each row, from its matrices to its checked torques `[n]` [s]; rows that are
+    solved in one compiled call share its time."""
 
     @classmethod
     def empty(cls, rows: int, num_dofs: int, num_contacts: int, num_motors: int) -> WbcResult:
