@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from simrl.compare.plan import Plan
 from simrl.compare.statistics import (
     Estimate,
     Resampling,
@@ -273,11 +274,7 @@ def limits(table: Table) -> list[str]:
             f"about ± {100 * _half_width(nominal):.0f} points; 100 or more are usual."
         )
     if len(plan.entrants) > 1:
-        found.append(
-            "Tuning: the page does not know how long each controller was tuned, or on what. Where "
-            "one had more effort, or other data, its lead may be that; equal budgets are yours to "
-            "see to."
-        )
+        found.append(_about_tuning(plan))
     if any(len(entrant.members) > 1 for entrant in plan.entrants):
         found.append(
             "Success intervals count the episodes of all training seeds as independent, and the "
@@ -299,6 +296,23 @@ def limits(table: Table) -> list[str]:
         "tuned or trained on is not known to the page. All of it is simulation: no robot was run."
     )
     return found
+
+
+def _about_tuning(plan: Plan) -> str:
+    steps = {
+        entrant.label: max(entrant.facts["agent_steps"])
+        for entrant in plan.entrants
+        if entrant.facts.get("agent_steps")
+    }
+    known = ", ".join(
+        f"{label} was trained for {count:,} agent-steps" for label, count in steps.items()
+    )
+    known = f"; it knows only that {known}" if known else ""
+    return (
+        f"Tuning: the page does not know how long each controller was tuned, or on what{known}. "
+        "Where one had more effort, or other data, its lead may be that; equal budgets are yours "
+        "to see to."
+    )
 
 
 def _about_time(table: Table) -> list[str]:

@@ -25,8 +25,9 @@ from simrl.compare.plan import Entrant
 from simrl.core.plugins import controller_names, env_plugin
 from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
+from simrl.learn.checkpoint import Checkpoints
 from simrl.runs.config import is_run, run_config
-from simrl.runs.policies import SEARCHES, named_policy, run_weights, split_words
+from simrl.runs.policies import SEARCHES, named_policy, named_run, run_weights, split_words
 
 OWN_NAME = re.compile(r"^(?P<label>[\w .+/-]+)=(?P<name>.+)$")
 LEARNED = ("ppo", "residual", "bc", "dagger", "run")
@@ -105,14 +106,18 @@ def _entrant(typed: str, grids: GridFile, interfaces: Mapping[str, Mapping[str, 
     if run is not None:
         trained = run_config(run).env_options
         options = {key: trained[key] for key in grids.interface if key in trained}
-        facts = {"weights": [_fingerprint(member) for member in members]}
+        facts = {
+            "weights": [_fingerprint(member) for member in members],
+            "agent_steps": [_trained_for(member) for member in members],
+        }
         for member in members[1:]:
             own = run_config(str(_run_of(member)[0])).env_options
             if {key: own[key] for key in grids.interface if key in own} != options:
                 raise ValueError(f"{name}: {member} acts through another interface than the first")
     for key in (kind, name, label):
         options |= interfaces.get(key, {})
-    learned = run is not None or members[0].endswith(".zip")
+    guided = is_run(named_run(members[0])[0])  # a search
+    learned = run is not None or guided or members[0].endswith(".zip")
     return Entrant(label or _short(name, members), members, options, learned, facts)
 
 
@@ -210,6 +215,12 @@ def _fingerprint(name: str) -> str:
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _trained_for(name: str) -> int:
+    """Return the agent-steps of a run's newest checkpoint."""
+    folder, _ = _run_of(name)
+    return max(Checkpoints(Path(str(folder)) / "checkpoints").steps(), default=0)
 
 
 def _zip_path(name: str) -> tuple[str, Path]:

@@ -120,6 +120,7 @@ def test_a_learned_policy_with_two_training_seeds(simrl, file, quadrotor_run, tm
     found = json.loads(text)
     assert found["controllers"] == ["ppo:tiny +1", "lqr"]
     assert any("2 training seeds" in text for text in found["limits"])
+    assert any("ppo:tiny +1 was trained for 64 agent-steps" in text for text in found["limits"])
     pattern = entrants([f"{tmp_path}/tiny*"], parse_grids(TEXT, "x"), {})[0]
     assert pattern.members == (str(quadrotor_run), str(other))
     assert pattern.learned and len(pattern.facts["weights"]) == 2
@@ -257,3 +258,24 @@ def test_the_page_in_a_browser(simrl, file, tmp_path, page):
     assert page.get_by_text("payload 0.3").first.is_visible()
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
+@pytest.mark.mujoco
+def test_a_video_of_both_plays_in_the_page(simrl, file, tmp_path, page):
+    words = command(f"{file}:nominal", tmp_path / "c", "lqr,weak=lqr:preview=1", "--seeds", "1")
+    words = [
+        ("1" if before == "--videos" else word)
+        for before, word in zip(("", *words[:-1]), words, strict=True)
+    ]
+    code, out, err = simrl(*words)
+    assert code == 0 and "no videos" not in out, out + err
+    page.goto((tmp_path / "c" / "report.html").as_uri())
+    video = page.locator("video")
+    assert video.count() == 1
+    size = video.evaluate(
+        "v => new Promise((done, fail) => { v.onerror = () => fail(v.error.message);"
+        "v.onplaying = () => done([v.videoWidth, v.videoHeight, v.duration]); v.play(); })"
+    )
+    # Two pictures side by side, 0.6 s of them at 15 a second.
+    assert size[0] > size[1] and size[2] == pytest.approx(0.55, abs=0.15)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import logging
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,8 +15,6 @@ from simrl.compare.run import MakePolicy
 from simrl.compare.table import Table
 from simrl.core import Policy, VecEnv
 from simrl.rollout.video import write_mp4
-
-logger = logging.getLogger(__name__)
 
 FPS = 15.0
 HEIGHT = 220
@@ -86,12 +84,24 @@ def film(table: Table, number: int, scenario: int, make_policy: MakePolicy) -> l
 
 
 def embedded(path: Path) -> str:
-    """Return a `<video>` element that holds the file."""
+    """Return a `<video>` element that holds the file, and a picture of it until it is played."""
     data = base64.b64encode(path.read_bytes()).decode()
+    poster = base64.b64encode(_poster(path)).decode()
     return (
         "<video controls muted loop playsinline preload='metadata' "
-        f"src='data:video/mp4;base64,{data}'></video>"
+        f"poster='data:image/jpeg;base64,{poster}' src='data:video/mp4;base64,{data}'></video>"
     )
+
+
+def _poster(path: Path) -> bytes:
+    """Return a picture from the first half of a video, as JPEG."""
+    import av
+
+    with av.open(str(path)) as box:
+        frames = [frame.to_ndarray(format="rgb24") for frame in box.decode(video=0)]
+    buffer = io.BytesIO()
+    Image.fromarray(frames[len(frames) // 3]).save(buffer, format="JPEG", quality=80)
+    return buffer.getvalue()
 
 
 def _beside(films: Sequence[list[np.ndarray]], labels: Sequence[str]) -> Iterator[np.ndarray]:
