@@ -2,11 +2,14 @@
 
 Fold the legs; if the back is down, push one side up by swinging its legs over the back; if a side
 is down, push it up by spreading its legs; if the belly is down, stand up.  Whatever happens, each
-pose ends after its time, and the next one is chosen by how the robot lies then.
+pose ends after its time, and the next one is chosen by how the robot lies then.  The poses were
+found by a random search over falls: those of the first way with a robot of the Go2's size, those of
+the second with the B2.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +17,7 @@ import numpy as np
 import torch
 
 from simrl.core import EnvSpec, PolicyState
+from simrl.core.plugins import make_config
 from simrl_controllers.legged.kernels.compile import kernel
 from simrl_controllers.legged.robot import LeggedRobot
 from simrl_controllers.legged.terms import evaluate
@@ -33,8 +37,8 @@ USUAL = 0.29
 
 
 @dataclass(frozen=True)
-class GetUpConfig:
-    """Set the poses of the sequence and their times.
+class Moves:
+    """Set poses and times of one way to get up.
 
     A pose of a leg is hip outwards, thigh and calf in the sense of the nominal pose [rad].  Times
     are those of a robot that stands 0.29 m tall; they grow with the root of the height, as falls
@@ -59,16 +63,8 @@ class GetUpConfig:
     """Time for the push off a side."""
     stand_seconds: float = 0.64
     """Time to stand up."""
-    settle_seconds: float = 0.4
-    """Time for which the nominal pose is held before walking."""
-    patience: float = 0.15
-    """Time for which a robot must lie before it is helped up."""
     stiffness: float = 4.0
     """Share of a motor's greatest torque for each radian of error [1/rad]."""
-    damping: float = 0.03
-    """Damping of the joints, in times of their stiffness [s]."""
-    tries: int = 10
-    """Poses from which standing up may fail until the robot counts as lost."""
 
     def __post_init__(self) -> None:
         for name in ("fold", "roll_push", "roll_other", "right_push", "right_other"):
@@ -79,9 +75,52 @@ class GetUpConfig:
             "roll_seconds",
             "right_seconds",
             "stand_seconds",
-            "settle_seconds",
             "stiffness",
         ):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+
+WIDE = Moves(
+    roll_push=(1.2, 4.54, 2.65),
+    roll_other=(0.52, 4.09, 2.8),
+    right_push=(1.01, 1.91, 1.15),
+    right_other=(0.18, 0.25, 2.26),
+    fold_seconds=0.3,
+    roll_seconds=0.47,
+    right_seconds=0.37,
+    stand_seconds=0.79,
+    stiffness=7.3,
+)
+"""Wider and stiffer moves, which right heavier robots."""
+
+
+@dataclass(frozen=True)
+class GetUpConfig:
+    """Set how a robot that lies is helped up."""
+
+    moves: tuple[Moves, ...] = (Moves(), WIDE)
+    """Ways to get up, tried in turn; also mappings of their options."""
+    tries_each: int = 3
+    """Pushes by one of the ways before the next is tried."""
+    tries: int = 18
+    """Pushes until the robot counts as lost."""
+    settle_seconds: float = 0.4
+    """Time for which the nominal pose is held before walking."""
+    patience: float = 0.15
+    """Time for which a robot must lie before it is helped up."""
+    damping: float = 0.03
+    """Damping of the joints, in times of their stiffness [s]."""
+
+    def __post_init__(self) -> None:
+        moves = tuple(
+            make_config(Moves, each, "moves") if isinstance(each, Mapping) else each
+            for each in self.moves
+        )
+        object.__setattr__(self, "moves", moves)
+        if not moves:
+            raise ValueError("moves must be at least one way to get up")
+        for name in ("settle_seconds", "tries_each"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         for name in ("patience", "damping", "tries"):
@@ -90,21 +129,27 @@ class GetUpConfig:
 
 
 class Script(NamedTuple):
-    """Hold the sequence for one robot: poses `[.., nu]`, times [s], gains `[nu]`."""
+    """Hold the sequence for one robot, for each of w ways to get up."""
 
     fold: Array
+    """`[w, nu]`."""
     roll: Array
-    """With the left side pushed up, and with the right one `[2, nu]`."""
+    """With the left side pushed up, and with the right one `[w, 2, nu]`."""
     right: Array
-    """From the left side, and from the right one `[2, nu]`."""
+    """From the left side, and from the right one `[w, 2, nu]`."""
     home: Array
+    """`[nu]`."""
     seconds: Array
-    """Of FOLD, ROLL, RIGHT, STAND, SETTLE at their own index `[6]`."""
-    patience: float
-    tries: float
+    """Of FOLD, ROLL, RIGHT, STAND, SETTLE at their own index `[w, 6]`."""
     stiffness: Array
-    damping: Array
+    """`[w, nu]`."""
+    damping: float
+    """In times of the stiffness [s]."""
     limit: Array
+    """Greatest torques `[nu]`."""
+    patience: float
+    tries_each: float
+    tries: float
     height: float
     dt: float
 
@@ -207,13 +252,20 @@ def get_up_rows(
             _enter(row, FOLD, angle[i])
         phase = int(row[0])
         row[1] += script.dt
-        if row[0] != LOST and row[1] > script.seconds[phase] + 1e-9:
+        way = _way(script, row)
+        if row[0] != LOST and row[1] > script.seconds[way, phase] + 1e-9:
             _advance(script, row, angle[i], up[i], height[i])
             if row[0] == AWAKE:
                 done[i] = True
                 continue
         busy[i] = True
         _push(script, row, angle[i], speed[i], torque[i], target[i])
+
+
+@kernel
+def _way(script: Script, row: Any) -> int:
+    """Return which way to get up is being tried."""
+    return int(row[3] // script.tries_each) % len(script.fold)
 
 
 @kernel
@@ -250,20 +302,20 @@ def _push(
     script: Script, row: Any, angle: Array, speed: Array, torque: Array, target: Array
 ) -> None:
     """Pull the joints along their way to the phase's pose."""
-    phase, side = row[0], int(row[2])
+    phase, side, way = row[0], int(row[2]), _way(script, row)
     if phase in (FOLD, LOST):
-        goal = script.fold
+        goal = script.fold[way]
     elif phase == ROLL:
-        goal = script.roll[side]
+        goal = script.roll[way, side]
     elif phase == RIGHT:
-        goal = script.right[side]
+        goal = script.right[way, side]
     else:
         goal = script.home
-    share = min(1.0, row[1] / (0.7 * script.seconds[int(min(phase, SETTLE))]))
+    share = min(1.0, row[1] / (0.7 * script.seconds[way, int(min(phase, SETTLE))]))
     share = share * share * (3.0 - 2.0 * share)
     for k in range(len(angle)):
         wanted = row[HEAD + k] + share * (goal[k] - row[HEAD + k])
-        pull = script.stiffness[k] * (wanted - angle[k]) - script.damping[k] * speed[k]
+        pull = script.stiffness[way, k] * (wanted - angle[k] - script.damping * speed[k])
         target[k] = wanted
         torque[k] = min(max(pull, -script.limit[k]), script.limit[k])
 
@@ -286,31 +338,26 @@ def _script(spec: EnvSpec, robot: LeggedRobot, config: GetUpConfig, dt: float) -
             result[joints] = senses[leg] * (left if leg in (0, 2) else right)
         return np.clip(result, ranges[:, 0], ranges[:, 1])
 
-    seconds = [0.0, config.fold_seconds, config.roll_seconds, config.right_seconds]
-    seconds += [config.stand_seconds, config.settle_seconds]
-    slower = np.sqrt(robot.height / USUAL)
-    limit = robot.torque_limit
+    def both(push: Pose, other: Pose) -> list[Array]:
+        return [pose(push, other), pose(other, push)]
+
+    slower, ways = np.sqrt(robot.height / USUAL), config.moves
+    seconds = [
+        [0.0, way.fold_seconds, way.roll_seconds, way.right_seconds, way.stand_seconds]
+        for way in ways
+    ]
     return Script(
-        pose(config.fold, config.fold),
-        np.stack(
-            [
-                pose(config.roll_push, config.roll_other),
-                pose(config.roll_other, config.roll_push),
-            ]
-        ),
-        np.stack(
-            [
-                pose(config.right_push, config.right_other),
-                pose(config.right_other, config.right_push),
-            ]
-        ),
-        nominal,
-        slower * np.array(seconds),
-        config.patience,
-        float(config.tries),
-        config.stiffness * limit,
-        config.damping * config.stiffness * limit,
-        limit,
-        robot.height,
-        dt,
+        fold=np.array([pose(way.fold, way.fold) for way in ways]),
+        roll=np.array([both(way.roll_push, way.roll_other) for way in ways]),
+        right=np.array([both(way.right_push, way.right_other) for way in ways]),
+        home=nominal,
+        seconds=slower * np.array([[*times, config.settle_seconds] for times in seconds]),
+        stiffness=np.array([way.stiffness * robot.torque_limit for way in ways]),
+        damping=float(config.damping),
+        limit=robot.torque_limit,
+        patience=float(config.patience),
+        tries_each=float(config.tries_each),
+        tries=float(config.tries),
+        height=float(robot.height),
+        dt=float(dt),
     )

@@ -60,7 +60,7 @@ def test_any_fall_is_righted_and_the_robot_walks_on():
 
 
 def test_robots_that_stay_down_are_given_up_and_reported():
-    weak = {"recovery": {"stiffness": 1e-3, "tries": 2}}
+    weak = {"recovery": {"moves": ({"stiffness": 1e-3},), "tries": 2}}
     success, told, _ = recover(4, 4.0, weak)
     assert (success == 0).all() and (told[-1] == 2).all()
 
@@ -120,7 +120,7 @@ def test_the_lower_side_pushes(sequence):
     while memory[0, 0] != RIGHT:
         step(sequence, memory, LEFT_DOWN)
     assert memory[0, 2] == 0  # the left side
-    home, goal = robot.home[robot.tree.order + 1], helper.script.right[0]
+    home, goal = robot.home[robot.tree.order + 1], helper.script.right[0, 0]
     left, right = robot.leg_joints[[0, 2], 0], robot.leg_joints[[1, 3], 0]
     assert (np.abs(goal - home)[left] > 0.5).all() and (np.abs(goal - home)[right] < 0.3).all()
 
@@ -152,8 +152,9 @@ def test_torques_stay_within_the_motors(sequence):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"fold": (0.0, 1.0)}, "fold must be 3 angles"),
-        ({"roll_seconds": 0.0}, "roll_seconds must be above 0"),
+        ({"moves": ({"fold": (0.0, 1.0)},)}, "fold must be 3 angles"),
+        ({"moves": ({"roll_seconds": 0.0},)}, "roll_seconds must be above 0"),
+        ({"moves": ()}, "at least one way"),
         ({"tries": -1}, "tries must be at least 0"),
     ],
 )
