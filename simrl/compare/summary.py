@@ -32,16 +32,9 @@ ENDLESS = ("rmse", "cvar")
 """Figures that count an early end as an endless error, so that falling does not look precise."""
 SHARES = ("success", "recovered", "terminated")
 """Figures that are shares of episodes."""
-MEANS = (
-    "recovery_seconds",
-    "energy",
-    "mean_power",
-    "cost_of_transport",
-    "action_rate",
-    "violations",
-    "violation_seconds",
-    "return",
-)
+LASTED = ("energy", "mean_power", "cost_of_transport", "action_rate")
+"""Figures whose mean leaves out episodes that ended early: falling at once costs no energy."""
+MEANS = ("recovery_seconds", *LASTED, "violations", "violation_seconds", "return")
 """Figures of which the mean is given."""
 
 
@@ -174,7 +167,10 @@ def _figures(table: Table, which: np.ndarray, name: str) -> dict[str, dict[str, 
                 own[figure] = aggregate(values, draws, label)
         for figure in MEANS:
             if figure in known:
-                estimated = mean_of_known(table.figure(number, figure, which), draws, label)
+                values = table.figure(number, figure, which)
+                if figure in LASTED:
+                    values = np.where(early, np.nan, values)
+                estimated = mean_of_known(values, draws, label)
                 if estimated is not None:
                     own[figure] = estimated
         found[label] = own

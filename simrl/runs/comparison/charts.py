@@ -145,8 +145,8 @@ def _path(table: Table, index: int, scenario: int) -> np.ndarray:
 
 
 def _spread(values: np.ndarray, figure: str) -> tuple[float, float, float]:
-    """Return the mean with its interval: Wilson's for success, else the middle half of scores."""
-    if figure == "success":
+    """Return the mean with its interval: Wilson's for shares, the middle half of scores."""
+    if figure != "score":
         return wilson(float(values.sum()), values.size)
     low, high = np.percentile(values, (25, 75))
     return float(values.mean()), float(low), float(high)

@@ -198,7 +198,8 @@ def _along_axes(table: Table) -> str:
         return ""
     return (
         "<h2>Along one axis</h2><p>Where everybody succeeds the score is drawn, with the middle "
-        "half of the episodes; else the success rate with its Wilson interval. Shaded values are "
+        "half of the episodes; else the rate of success, or of recovery from pushes, with its "
+        "Wilson interval. Shaded values are "
         f"out of distribution.</p><div class='charts'>{''.join(figures)}</div>"
     )
 
@@ -212,7 +213,8 @@ def _maps(table: Table) -> str:
         first, second = axes[-2:]
         if second == "push":
             first, second = second, first
-        others = f", over {', '.join(axes[:-2])}" if len(axes) > 2 else ""
+        rest = ", ".join(axis_name(axis) for axis in axes[:-2])
+        others = f", mean over the {rest}" if rest else ""
         figure = tables.heat_figure(table, str(grid))
         parts.append(
             f"<h3 class='set'>{escape(str(grid))}: {figure} in percent{escape(others)}</h3>"

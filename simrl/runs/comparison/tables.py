@@ -160,8 +160,15 @@ def heat_maps(table: Table, grid: str, axes: tuple[str, str]) -> str:
 
 
 def heat_figure(table: Table, grid: str) -> str:
-    """Return what a grid's heat map shows: success, or the score where everybody succeeds."""
+    """Return what a grid's map shows: recovery from pushes, else success, or the score.
+
+    The score is shown where everybody always succeeds.
+    """
     members = table.grids == grid
+    if all("recovered" in own for own in table.figures):
+        found = [table.figure(index, "recovered", members) for index in range(len(table.labels))]
+        if not any(np.isnan(values).any() for values in found):
+            return "recovered"
     found = [table.figure(index, "success", members) for index in range(len(table.labels))]
     even = all(np.nanmin(values) == np.nanmax(values) == 1.0 for values in found)
     return "score" if even else "success"

@@ -53,14 +53,15 @@ FIGURES: Mapping[str, FigureText] = {
     "recovered": FigureText("recovered, %", "pushed episodes that recovered", 100.0, True),
     "recovery_seconds": FigureText("recovery, s", "from the end of a push", 1.0, False),
     "cost_of_transport": FigureText(
-        "cost of transport", "energy over weight and distance", 1.0, False
+        "cost of transport", "energy over weight and distance, of episodes that lasted", 1.0, False
     ),
-    "energy": FigureText("energy, J", "mechanical, brakes counted as effort", 1.0, False),
+    "energy": FigureText(
+        "energy, J", "mechanical, brakes counted as effort, of episodes that lasted", 1.0, False
+    ),
     "action_rate": FigureText(
         "action rate, 1/s", "change of the actions, as a share of their range", 1.0, False
     ),
     "violation_seconds": FigureText("violations, s", "time beyond a limit, an episode", 1.0, False),
-    "return": FigureText("return", "sum of the task's rewards", 1.0, True),
 }
 """The figures of the tables, in the order of their columns."""
 
