@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from simrl.learn.mirror import Mirror
 from simrl.rollout.buffer import RolloutBuffer
 
 
@@ -86,6 +87,8 @@ class Batch:
     obs: Mapping[str, Tensor] | None = None
     """Observations `[T, L, ...]` that take the place of the buffer's: those joined with their past,
     so that samples may be shuffled."""
+    mirror: Mirror | None = None
+    """What doubles the samples by their mirror images, where given."""
     _samples: dict[str, Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,9 +106,18 @@ class Batch:
         }
         if self.reference is not None:
             tensors["reference"] = self.reference
+        if self.mirror is not None:
+            tensors = {name: self._doubled(name, value) for name, value in tensors.items()}
         if not self.recurrent:
             tensors = {name: value.flatten(0, 1).unsqueeze(0) for name, value in tensors.items()}
         object.__setattr__(self, "_samples", tensors)
+
+    def _doubled(self, name: str, value: Tensor) -> Tensor:
+        """Append the images of `value` `[T, L, ...]` as more lanes; figures are those of both."""
+        key = name.removeprefix("obs/")
+        if self.mirror is None or key not in self.mirror.groups:
+            return torch.cat([value, value], 1)
+        return torch.cat([value, self.mirror(key, value)], 1)
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Minibatch]:
         """Yield minibatches of about `size` samples in random order, each sample once.

@@ -14,6 +14,7 @@ from simrl.core.seeding import torch_generator
 from simrl.learn import losses
 from simrl.learn.batch import Batch, Minibatch
 from simrl.learn.explicit import ExplicitGradient
+from simrl.learn.mirror import Mirror
 from simrl.learn.reference import Reference
 from simrl.learn.returns import gae, grouped_rewards, next_values
 from simrl.learn.schedules import ScheduleKind, scheduled
@@ -71,6 +72,9 @@ class PPOConfig:
     10 times; None leaves it as scheduled."""
     reward_clip: float | None = None
     """Bound on the size of each group's reward in a step; None: no bound."""
+    mirror: bool = False
+    """Double every batch by the mirror images of its samples: robots whose two sides are alike
+    learn even gaits.  Only for networks without recurrence."""
     reference_coef: float = 0.1
     """Weight of the KL divergence to a reference policy [reward / nat], taken from the first reward
     group; it counts only where the learner is given a reference."""
@@ -153,6 +157,13 @@ class PPOLearner:
             eps=self.config.adam_epsilon,
             fused=True,
         )
+        self.mirror = Mirror.of(net.spec) if self.config.mirror else None
+        if self.mirror is not None and net.memory is not None:
+            raise ValueError("a recurrent memory has no mirror image: switch ppo.mirror off")
+        if self.mirror is not None and self.reference is not None:
+            raise ValueError(
+                "a reference policy is not compared with images: switch ppo.mirror off"
+            )
         self.sharded = ShardedGradient(net, self._num_threads())
         groups = net.spec.value_groups
         for name in (*self.config.value_group_weights, *self.config.group_gamma):
@@ -227,6 +238,7 @@ class PPOLearner:
             reference_kl=kl,
             advantage_scale=max(scale, 1e-8),
             obs=self._seen(buffer),
+            mirror=self.mirror,
         )
 
     def _seen(self, buffer: RolloutBuffer) -> dict[str, Tensor]:

@@ -79,7 +79,7 @@ class RobotConfig:
         if self.push_start is not None and not 0.0 <= self.push_start < math.inf:
             raise ValueError(f"push_start must be at least 0, got {self.push_start}")
         if self.actuator and self.motor_gain != (1.0, 1.0):
-            raise ValueError("motor_gain has no meaning where an actuator network gives the torques")
+            raise ValueError("motor_gain has no meaning where a network gives the torques")
         for name in ("seconds", "threads", "observation_noise", "compute_delay"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):

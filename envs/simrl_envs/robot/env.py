@@ -19,6 +19,7 @@ from simrl_envs.robot.config import RobotConfig, thread_count
 from simrl_envs.robot.dynamics import RobotDynamics
 from simrl_envs.robot.facts import sensor_facts, task_facts, task_reference
 from simrl_envs.robot.metrics import succeeded
+from simrl_envs.robot.mirror import mirror_facts
 from simrl_envs.robot.randomise import Randomiser
 from simrl_envs.robot.simulation import Simulation
 from simrl_envs.robot.streams import first_streams, next_streams
@@ -308,6 +309,7 @@ def _make_spec(task: Task, config: RobotConfig, layout: Any) -> EnvSpec:
         "command": tuple(column.name for column in file.command),
         **task_facts(task),
         **sensor_facts(task, layout),
+        **mirror_facts(task),
     }
     return EnvSpec(
         id=task.name,
