@@ -29,9 +29,9 @@ def reflected(env, mirror, state):
     return image
 
 
-@pytest.mark.parametrize(("robot", "most"), [("quadruped", 0.02), ("go2", 1.0)])
-def test_a_mirrored_robot_moves_as_the_mirror_shows(robot, most):
-    """Inertias of the Go2's two sides differ a little, and contacts make more of it."""
+@pytest.mark.parametrize(("robot", "size"), [("quadruped", 0.3), ("go2", 0.06)])
+def test_a_mirrored_robot_moves_as_the_mirror_shows(robot, size):
+    """The Go2 only sways: where its meshes touch each other, contacts are not those of a mirror."""
     env = make_env("quadruped-velocity", 8, robot=robot, physics_step=0.005, threads=1)
     mirror = Mirror.of(env.spec)
     assert mirror.groups == {"policy", "critic", "action"}
@@ -41,7 +41,7 @@ def test_a_mirrored_robot_moves_as_the_mirror_shows(robot, most):
 
     def drawn():
         unit = torch.rand(4, 1, 12, generator=generator) - 0.5
-        return (low + high) / 2 + 0.3 * (high - low) * unit
+        return (low + high) / 2 + size * (high - low) * unit
 
     for _ in range(15):  # somewhere in the middle of stumbling
         half = drawn()
@@ -59,10 +59,10 @@ def test_a_mirrored_robot_moves_as_the_mirror_shows(robot, most):
         for name in ("policy", "critic"):
             gap = (step.obs[name][4:] - mirror(name, step.obs[name][:4])).abs()
             names = env.spec.observations[name].names()
-            assert gap.max() < most, (float(gap.max()), names[int(gap.argmax()) % len(names)])
+            assert gap.max() < 0.2, (float(gap.max()), names[int(gap.argmax()) % len(names)])
             apart = (step.obs[name][4:] - step.obs[name][:4]).abs()
-            assert gap.mean() < 0.1 * apart.mean()
-        assert torch.allclose(step.reward[4:], step.reward[:4], atol=0.05 * most)
+            assert gap.mean() < 0.05 * apart.mean()
+        assert torch.allclose(step.reward[4:], step.reward[:4], atol=0.001)
 
 
 def test_robots_with_unequal_sides_have_no_image(tmp_path):
