@@ -65,6 +65,8 @@ class Step:
     """Forces and torques that they take `[n, k]`."""
     inertial: Array
     """The part of them that accelerates, without gravity and the like `[n, k]`."""
+    mass: Array
+    """Joint-space inertia `[n, k, k]`."""
     status: Array
     """0 where the QP was solved, 1 where the rows brake instead `[n]`."""
     gap: Array
@@ -112,7 +114,8 @@ class WholeBody:
         inertial = (motion.mass @ acceleration[..., None])[..., 0]
         nearest = gaps.distance.min(axis=1, initial=np.inf)
         status = failed.astype(np.int64)
-        return Step(acceleration, inertial + motion.bias, inertial, status, nearest, error)
+        force = inertial + motion.bias
+        return Step(acceleration, force, inertial, motion.mass, status, nearest, error)
 
     def _hand(self, motion: Motion, wish: Wish) -> tuple[Task, Array]:
         """Return the hand's task, and how far it is from its pose `[n, 2]`."""

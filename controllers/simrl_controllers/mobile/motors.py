@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from simrl_controllers.mobile.body_qp import Step
 from simrl_controllers.mobile.robot import MobileRobot
 
 Array = np.ndarray
+TRACK = 12.0
+"""Natural frequency with which torques hold the arm at its reference [rad/s]."""
 
 
 class Motors:
@@ -28,9 +31,7 @@ class Motors:
         base: Array,
         speed: Array,
         arm: Array,
-        acceleration: Array,
-        force: Array,
-        inertial: Array,
+        step: Step,
         measured: tuple[Array, Array],
         opening: Array,
     ) -> Array:
@@ -40,22 +41,23 @@ class Motors:
             base: Pose of the base `[n, 3]`.
             speed: Speeds of base and reference of the arm `[n, k]`.
             arm: Reference of the arm `[n, a]` [rad].
-            acceleration: Of base and arm `[n, k]`.
-            force: Forces and torques with gravity `[n, k]`.
-            inertial: Forces and torques without bias `[n, k]`.
+            step: Accelerations and the forces that they take.
             measured: Angles and speeds of the arm itself, each `[n, a]`.
             opening: Wanted opening of the gripper `[n]` [m].
         """
         facts, half = self._robot.facts, 0.5 * self._robot.facts.step
-        middle = speed + half * acceleration
-        drives = self._drives(base[:, 2] + half * speed[:, 2], middle[:, :3], force[:, :3])
+        middle = speed + half * step.acceleration
+        drives = self._drives(base[:, 2] + half * speed[:, 2], middle[:, :3], step.force[:, :3])
         place = arm + half * speed[:, 3:]
         if facts.torque_control:
-            motors = force[:, 3:] + facts.stiffness * (arm - measured[0])
-            motors += self._damping * (speed[:, 3:] - measured[1])
+            # Springs and dampers as stiff as an action held for a step allows.
+            pull = TRACK**2 * (arm - measured[0]) + 2.0 * TRACK * (speed[:, 3:] - measured[1])
+            motors = step.force[:, 3:] + (step.mass[:, 3:, 3:] @ pull[..., None])[..., 0]
         else:
             # The servos make up for gravity themselves, and their dampers are fed forward.
-            motors = place + (inertial[:, 3:] + self._damping * middle[:, 3:]) / facts.stiffness
+            motors = (
+                place + (step.inertial[:, 3:] + self._damping * middle[:, 3:]) / facts.stiffness
+            )
         whole = np.concatenate([drives, motors, opening[:, None]], axis=1)
         return np.clip(whole, self._low, self._high).astype(np.float32)
 

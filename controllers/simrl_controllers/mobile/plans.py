@@ -19,7 +19,7 @@ ASIDE = (0.0, 0.15, -0.15, 0.3, -0.3)
 """How far the arm's first axis stands to the left of the hand's approach [m]."""
 TURNED = (0.0, 0.4, -0.4)
 """How far the base's heading is from the hand's [rad]."""
-PITCHES = (0.35, 0.0, 0.7)
+PITCHES = (0.35, 0.7, 0.0)
 """How far the hand points down [rad]."""
 LEAST_GAP = 0.012
 """Gap that a stance keeps to the room and in itself [m]."""

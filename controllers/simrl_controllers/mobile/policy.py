@@ -86,18 +86,16 @@ class MobilePolicy:
         ahead, moving = qpos.copy(), qvel.copy()
         ahead[:, self.robot.qpos[3:]], moving[:, self.robot.qvel[3:]] = arm, rate
         step = self._body.step(ahead, moving, table, self._wish(orders, scene, speed))
-        acceleration, dt = step.acceleration, facts.step
+        dt = facts.step
         action = self._motors.action(
             scene.base,
             moving[:, self.robot.qvel],
             arm,
-            acceleration,
-            step.force,
-            step.inertial,
+            step,
             (scene.arm, qvel[:, self.robot.qvel[3:]]),
             orders.opening,
         )
-        change = acceleration[:, 3:]
+        change = step.acceleration[:, 3:]
         memory = {
             "task": torch.from_numpy(task),
             "arm": torch.from_numpy(arm + dt * rate + 0.5 * dt * dt * change),

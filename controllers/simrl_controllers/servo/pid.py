@@ -51,7 +51,8 @@ class PidLaw:
         # Exact for a held input; 0 passes everything at once.
         lag = config.filter_seconds
         self._keep = math.exp(-self._dt / lag) if lag else 0.0
-        ends = np.array([spec.actions.low, spec.actions.high]) * terms.gear  # type: ignore[union-attr]
+        ends = np.array([spec.actions.low, spec.actions.high])  # type: ignore[union-attr]
+        ends = ends[:, terms.motors] * terms.gear
         self._low, self._high = ends.min(axis=0), ends.max(axis=0)
 
     def initial_state(self, num_rows: int) -> PolicyState:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from simrl.core import EnvSpec, Obs, PolicyOutput, PolicyState
+from simrl_controllers.servo.carrier import Carrier
 from simrl_controllers.servo.terms import RobotTerms
 
 
@@ -39,8 +40,9 @@ class ServoPolicy:
     def __init__(self, spec: EnvSpec, terms: RobotTerms, law: TorqueLaw) -> None:
         """Drive the motors of `spec` by `law`."""
         self._terms, self._law = terms, law
-        self._low = np.array(spec.actions.low)  # type: ignore[union-attr]
-        self._high = np.array(spec.actions.high)  # type: ignore[union-attr]
+        self._ends = np.array([spec.actions.low, spec.actions.high])  # type: ignore[union-attr]
+        self._low, self._high = self._ends[:, terms.motors]
+        self._carrier = Carrier(spec) if "base_qpos" in spec.physics else None
 
     def initial_state(self, num_rows: int) -> PolicyState:
         """Return the memory of the law."""
@@ -57,12 +59,21 @@ class ServoPolicy:
         wanted = torque / self._terms.gear
         action = np.clip(wanted, self._low, self._high)
         saturated = (wanted != action).mean(axis=1).astype(np.float32)
+        if self._carrier is not None:
+            action = self._with_base(self._carrier(rows.numpy()), action)
         seconds = (time.perf_counter() - start) / max(1, len(rows))
         extras = {
             "solve_time": torch.full((len(rows),), seconds),
             "saturated": torch.from_numpy(saturated),
         }
         return PolicyOutput(torch.from_numpy(action.astype(np.float32)), memory, extras)
+
+    def _with_base(self, base: np.ndarray, arm: np.ndarray) -> np.ndarray:
+        """Return whole actions `[n, size]` of a mobile arm; what is left, the gripper, is shut."""
+        action = np.zeros((len(arm), self._ends.shape[1]))
+        action[:, : base.shape[1]] = base
+        action[:, self._terms.motors] = arm
+        return np.clip(action, *self._ends)
 
 
 def per_motor(name: str, given: tuple[float, ...], terms: RobotTerms, spec: EnvSpec) -> np.ndarray:

@@ -45,6 +45,7 @@ class RobotTerms:
 
     Attributes:
         size: Number of motors nu.
+        motors: Which actions they are `[nu]`; a mobile robot's others are its base and gripper.
         joints: Name of the joint that each motor drives.
         home: Angles of the keyframe "home", else those of the model `[nu]`.
         low, high: Range of each joint, infinite where it is not limited `[nu]`.
@@ -54,7 +55,8 @@ class RobotTerms:
         """Build the model of `spec.physics["mjcf"]`; ValueError says what is missing."""
         self.model = load_model(spec)
         self._id, self._qpos_slice, self._qvel_slice = spec.id, *_state_parts(spec, self.model)
-        joints, self.gear = _driven_joints(spec, self.model)
+        self.motors = _motors(spec, self.model)
+        joints, self.gear = _driven_joints(spec, self.model, self.motors)
         self.qpos_index = self.model.jnt_qposadr[joints].copy()
         self.qvel_index = self.model.jnt_dofadr[joints].copy()
         self.joints = [self.model.joint(int(joint)).name for joint in joints]
@@ -204,15 +206,23 @@ def _state_parts(spec: EnvSpec, model: Any) -> tuple[slice, slice]:
     return result[0], result[1]
 
 
-def _driven_joints(spec: EnvSpec, model: Any) -> tuple[Array, Array]:
-    """Return the joint of each motor and its gear, each `[nu]`; all must be torque motors."""
-    import mujoco
-
+def _motors(spec: EnvSpec, model: Any) -> Array:
+    """Return which motors are driven `[nu]`: all, or on a mobile base those of the arm."""
     actions = spec.actions
     if not isinstance(actions, ContinuousActions) or actions.size != model.nu:
         raise ValueError(f"{spec.id}: the actions must be the {model.nu} motors of the model")
-    for index in range(model.nu):
-        name = model.actuator(index).name or str(index)
+    if "base_qpos" not in spec.physics:
+        return np.arange(model.nu)
+    names = [model.actuator(index).name for index in range(model.nu)]
+    return np.array([names.index(name) for name in spec.physics["joints"]], np.int64)
+
+
+def _driven_joints(spec: EnvSpec, model: Any, motors: Array) -> tuple[Array, Array]:
+    """Return the joint of each motor and its gear, each `[nu]`; all must be torque motors."""
+    import mujoco
+
+    for index in motors:
+        name = model.actuator(int(index)).name or str(index)
         if model.actuator_trntype[index] != mujoco.mjtTrn.mjTRN_JOINT:
             raise ValueError(f"{spec.id}: motor {name!r} drives no joint")
         if model.actuator_biastype[index] != mujoco.mjtBias.mjBIAS_NONE:
@@ -220,13 +230,13 @@ def _driven_joints(spec: EnvSpec, model: Any) -> tuple[Array, Array]:
                 f"{spec.id}: motor {name!r} is a servo of its own; servo control needs motors "
                 "that take forces (where the task has the option, control=torque)"
             )
-    joints = model.actuator_trnid[:, 0].copy()
+    joints = model.actuator_trnid[motors, 0].copy()
     types = model.jnt_type[joints]
     single = (types == mujoco.mjtJoint.mjJNT_HINGE) | (types == mujoco.mjtJoint.mjJNT_SLIDE)
     if not single.all():
         bad = model.joint(int(joints[np.flatnonzero(~single)[0]])).name
         raise ValueError(f"{spec.id}: joint {bad!r} has more than one degree of freedom")
-    return joints, model.actuator_gear[:, 0] * model.actuator_gainprm[:, 0]
+    return joints, model.actuator_gear[motors, 0] * model.actuator_gainprm[motors, 0]
 
 
 def _dense_index(model: Any) -> tuple[Array, Array]:

@@ -126,7 +126,7 @@ def test_the_bases_gap_to_a_leg_of_the_table_is_what_a_ruler_says(robot, states)
 
 def test_what_is_missing_is_named():
     spec = make_env("arm-reach", 1, threads=1).spec
-    with pytest.raises(ValueError, match="arm-reach is no mobile manipulator: .*'arm'"):
+    with pytest.raises(ValueError, match=r"arm-reach is no mobile manipulator: .*'arm'"):
         MobileRobot(spec)
 
 
@@ -148,5 +148,5 @@ def test_facts_that_do_not_fit_are_named(pick_env, change, message):
 
 
 def test_a_geom_to_ignore_must_exist(robot):
-    with pytest.raises(ValueError, match="no geom 'knob'; its geoms are .*shelf_a0"):
+    with pytest.raises(ValueError, match=r"no geom 'knob'; its geoms are .*shelf_a0"):
         Clearance(robot, ignore=["knob"])

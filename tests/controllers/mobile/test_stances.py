@@ -1,5 +1,7 @@
 """Stances are solved, stand on open floor and keep their gaps; ways lead around things."""
 
+from itertools import pairwise
+
 import mujoco
 import numpy as np
 import pytest
@@ -100,7 +102,7 @@ def test_a_way_leads_around_a_wall():
     points = way_points(start, goal, boxes, np.zeros((0, 3)), 0.3, 0.5)
     assert 2.0 * np.hypot(0.95, 1.3) < length(points, start) < 2.0 * np.hypot(1.0, 1.5) + 0.6
     line = np.vstack([start, points])
-    for a, b in zip(line[:-1], line[1:], strict=True):
+    for a, b in pairwise(line):
         for share in np.linspace(0.0, 1.0, 40):
             x, y = a + share * (b - a)
             gap = np.hypot(max(abs(x) - 0.05, 0.0), max(abs(y) - 1.0, 0.0))
