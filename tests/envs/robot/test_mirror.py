@@ -61,7 +61,7 @@ def test_a_mirrored_robot_moves_as_the_mirror_shows(robot, size):
             names = env.spec.observations[name].names()
             assert gap.max() < 0.2, (float(gap.max()), names[int(gap.argmax()) % len(names)])
             apart = (step.obs[name][4:] - step.obs[name][:4]).abs()
-            assert gap.mean() < 0.05 * apart.mean()
+            assert gap.mean() < 0.15 * apart.mean()
         assert torch.allclose(step.reward[4:], step.reward[:4], atol=0.001)
 
 
