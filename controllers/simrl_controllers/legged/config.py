@@ -52,7 +52,9 @@ class LeggedConfig:
     """Foothold's shift for the velocity error's integral."""
     sidestep: float = 0.0
     """Foothold's shift for the distance from the wanted path."""
-    sway: float = 0.1
+    hurry: float = 0.8
+    """Share by which the gait quickens for each m/s of the velocity's error to the side [s/m]."""
+    sway: float = 0.05
     """Difference from the mean velocity that is the gait's own sway and moves no foothold [m/s]."""
     swing_stiffness: float = 500.0
     """Swinging foot's acceleration for its distance from its way [1/s^2]."""

@@ -11,7 +11,8 @@ MEMORY = np.dtype(
         ("begun", "f8"),  # 1 once the first step was seen
         ("phase", "f8"),  # clock of the gait [cycles]
         ("moving", "f8"),  # 1 while the clock runs
-        ("period", "f8"),  # of a cycle [s], between gaits on its way to the next one's
+        ("cycle", "f8"),  # length of a cycle [s], between gaits on its way to the next one's
+        ("period", "f8"),  # the same, shorter while the robot is in a hurry
         ("duty", "f8"),  # share of the cycle in which a foot stands, likewise
         ("offset", "f8", (4,)),  # lead of each leg [cycles], likewise
         ("fast", "f8"),  # 1 while the fast gait is on

@@ -58,6 +58,8 @@ class Tuning(NamedTuple):
     """Foothold's shift for the velocity error's integral."""
     sidestep: float
     """Foothold's shift for the distance from the wanted path."""
+    hurry: float
+    """Share by which the gait quickens for each m/s of error to the side [s/m]."""
     sway: float
     """Part of a velocity that is a gait's own sway [m/s]."""
     swing_stiffness: float
@@ -125,6 +127,7 @@ def tune(robot: LeggedRobot, config: LeggedConfig, dt: float) -> Tuning:
         capture=config.capture,
         integral=config.integral,
         sidestep=config.sidestep,
+        hurry=config.hurry,
         sway=config.sway,
         swing_stiffness=config.swing_stiffness,
         swing_damping=config.swing_damping,

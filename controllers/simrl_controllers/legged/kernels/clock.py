@@ -13,6 +13,11 @@ from simrl_controllers.legged.tuning import Tuning
 LATEST_LIFT = 0.3
 """Progress of a swing after which a foot that still stands waits for its next turn."""
 
+CALM = 0.4
+"""Error of the velocity to the side from which on a robot steps faster [m/s]."""
+FASTEST = 2.0
+"""Factor by which it does so at most."""
+
 
 @kernel
 def wrap(angle: float) -> float:
@@ -28,15 +33,25 @@ def leg_phase(row: Any, leg: int, ahead: float) -> float:
 
 
 @kernel
-def follow_gait(row: Any, tune: Tuning, speed: float) -> None:
-    """Let period, duty and offsets move towards those of the gait for a commanded speed."""
+def follow_gait(row: Any, tune: Tuning, speed: float, aside: float) -> None:
+    """Let period, duty and offsets move towards those of the gait for a commanded speed.
+
+    A robot that is pushed aside steps faster, since a foot can follow only so far to the side.
+
+    Args:
+        row: Memory, changed.
+        tune: The robot's numbers.
+        speed: Commanded speed [m/s].
+        aside: Error of the velocity to the side, at least 0 [m/s].
+    """
     if speed > tune.fast_speed:
         row.fast = 1.0
     elif speed < 0.9 * tune.fast_speed:
         row.fast = 0.0
     goal = tune.gaits[int(row.fast)]
     share = tune.dt / tune.transition
-    row.period += max(-share * goal[0], min(share * goal[0], goal[0] - row.period))
+    row.cycle += max(-share * goal[0], min(share * goal[0], goal[0] - row.cycle))
+    row.period = row.cycle / min(1.0 + tune.hurry * max(0.0, aside - CALM), FASTEST)
     row.duty += max(-0.5 * share, min(0.5 * share, goal[1] - row.duty))
     for leg in range(4):
         gap = goal[2 + leg] - row.offset[leg]

@@ -178,7 +178,8 @@ def sense_rows(
         _carry(row, tune, force[i], place, qvel[i, 3:6], work, i)
         touching(tune, row, force[i], work.feet[i], known, touch)
         speed = np.sqrt(row.command[0] ** 2 + row.command[1] ** 2)
-        follow_gait(row, tune, speed)
+        aside = np.cos(yaw) * velocity[1] - np.sin(yaw) * velocity[0] - row.command[1]
+        follow_gait(row, tune, speed, abs(aside))
         wanted = wants_to_step(row, tune, command[i], place, velocity, work.feet[i], yaw)
         row.wanted = 1.0 if wanted else 0.0
         advance_clock(row, tune, wanted)
@@ -235,7 +236,7 @@ def _carry(
 @kernel
 def _begin(row: Any, tune: Tuning, feet: np.ndarray, place: np.ndarray, yaw: float) -> None:
     """Start a row's memory where the robot is, on four feet."""
-    row.period, row.duty = tune.gaits[0, 0], tune.gaits[0, 1]
+    row.cycle, row.period, row.duty = tune.gaits[0, 0], tune.gaits[0, 0], tune.gaits[0, 1]
     lowest = feet[0, 2]
     for leg in range(4):
         lowest = min(lowest, feet[leg, 2])
