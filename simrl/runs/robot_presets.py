@@ -24,7 +24,7 @@ def cartpole_swingup() -> TrainConfig:
         {"seconds": 5.0},
         num_envs=128,
         unroll=64,
-        steps=6_000_000,
+        steps=9_000_000,
         hidden=(64, 64),
         log_std=-0.5,
         gamma=0.99,
@@ -52,7 +52,7 @@ def arm_reach() -> TrainConfig:
         {"control": "position", "seconds": 2.0},
         num_envs=128,
         unroll=64,
-        steps=3_000_000,
+        steps=4_000_000,
         hidden=(128, 128),
         log_std=-1.0,
         gamma=0.97,
@@ -101,7 +101,7 @@ def quadruped_velocity() -> TrainConfig:
             max_grad_norm=1.0,
             threads=1,
         ),
-        loop=LoopConfig(unroll=24, steps=16_000_000),
+        loop=LoopConfig(unroll=24, steps=20_000_000),
         evaluation=EvalConfig(games=50, every_minutes=60.0, deterministic=True),
     )
 
