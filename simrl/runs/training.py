@@ -91,7 +91,9 @@ def build_run(
     folder = None if folder is None else Path(folder)
     if torch.device(config.device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"the device is {config.device}, but torch finds no CUDA device here")
-    curriculum = _make_curriculum(config) if config.curriculum and more.env is None else None
+    if more.env is not None and (config.base_command or config.curriculum is not None):
+        raise ValueError("a run whose reward is learned has no curriculum and commands no base")
+    curriculum = _make_curriculum(config) if config.curriculum else None
     env = more.env or (curriculum.env() if curriculum else training_env(config))
     for name in config.evaluation.opponents:
         named_policy(name, env.spec, config.env_options)  # a name that is wrong is told now

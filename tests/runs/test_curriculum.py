@@ -13,7 +13,7 @@ from simrl.rollout import RolloutEngine, Seating
 from simrl.rollout.random import RandomPolicy
 from simrl.runs.config import TrainConfig, from_dict, to_dict
 from simrl.runs.curriculum import Curriculum, CurriculumConfig
-from simrl.runs.training import build_run, resume_run, start_run
+from simrl.runs.training import Additions, build_run, resume_run, start_run
 
 SECONDS = ({"seconds": 0.1}, {"seconds": 0.2}, {})
 """Stages of the balancing task: episodes of 5 steps, of 10, and of the run's own 15."""
@@ -120,6 +120,11 @@ def test_configs_survive_yaml():
 def test_wrong_settings_are_told(wrong, message):
     with pytest.raises(ValueError, match=message):
         build_run(config(**wrong))
+
+
+def test_a_learned_reward_takes_no_curriculum():
+    with pytest.raises(ValueError, match="has no curriculum"):
+        build_run(config(), None, Additions(env=make({})))
 
 
 def test_environments_that_differ_do_not_replace_each_other():
