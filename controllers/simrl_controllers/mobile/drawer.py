@@ -97,7 +97,7 @@ class DrawerScript:
     def _drive(
         self, scene: Scene, memory: Array, orders: Orders, none: Array
     ) -> tuple[Array, Array]:
-        return moves.drive(scene, orders, memory["base"]), none
+        return moves.drive(scene, orders, memory["base"], self._robot.facts.holonomic), none
 
     def _before(
         self, scene: Scene, memory: Array, orders: Orders, none: Array

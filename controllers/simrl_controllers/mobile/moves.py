@@ -8,16 +8,18 @@ from simrl_controllers.mobile.orders import Orders, Scene
 from simrl_controllers.servo.pose import rotation_error
 
 Array = np.ndarray
-BASE_NEAR = (0.03, 0.05, 0.10)
-"""How near the base has to come [m], [rad], and how slow it has to be [m/s]."""
+BASE_NEAR = {True: (0.03, 0.05, 0.10), False: (0.07, 0.08, 0.10)}
+"""How near a base has to come [m], [rad], and how slow it has to be [m/s]: one that moves in all
+directions, and one on wheels, which cannot step aside for the rest; the arm makes up for it."""
 POSTURE_NEAR = 0.06
 """How near the joints have to come [rad]."""
 HAND_NEAR = (0.006, 0.05)
 """How near the hand has to come [m], [rad]."""
 
 
-def drive(scene: Scene, orders: Orders, goal: Array, near: tuple[float, ...] = BASE_NEAR) -> Array:
+def drive(scene: Scene, orders: Orders, goal: Array, holonomic: bool) -> Array:
     """Let nonlinear MPC drive the base to goals `[n, 3]`; return which rows are there."""
+    near = BASE_NEAR[holonomic]
     orders.base[:], orders.drive[:] = goal, True
     far = np.hypot(*(scene.base[:, :2] - goal[:, :2]).T)
     off = np.abs(wrapped(scene.base[:, 2] - goal[:, 2]))

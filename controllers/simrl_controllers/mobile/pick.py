@@ -146,7 +146,7 @@ class PickScript:
     def _drive(
         self, scene: Scene, memory: Array, orders: Orders, failed: Array
     ) -> tuple[Array, Array]:
-        done = moves.drive(scene, orders, memory["base"])
+        done = moves.drive(scene, orders, memory["base"], self._robot.facts.holonomic)
         return done, failed
 
     def _before(
@@ -209,7 +209,9 @@ class PickScript:
     ) -> tuple[Array, Array]:
         orders.opening[:], orders.held[:] = SHUT, True
         moves.pose(scene, orders, memory["carry"])
-        return moves.drive(scene, orders, memory["base"]), self._gone(scene)
+        return moves.drive(scene, orders, memory["base"], self._robot.facts.holonomic), self._gone(
+            scene
+        )
 
     def _before_place(
         self, scene: Scene, memory: Array, orders: Orders, failed: Array

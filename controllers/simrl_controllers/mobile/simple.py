@@ -31,7 +31,7 @@ class DriveScript:
 
     def run(self, name: str, scene: Scene, memory: Array, orders: Orders) -> tuple[Array, Array]:
         """Run the only phase, which never ends; see `Script.run`."""
-        moves.drive(scene, orders, scene.command[:, :3])
+        moves.drive(scene, orders, scene.command[:, :3], self._robot.facts.holonomic)
         never = np.zeros(len(scene.base), bool)
         return never, never.copy()
 
@@ -71,7 +71,7 @@ class ReachScript:
             return memory["time"] > WAIT, none
         orders.base[:] = memory["base"]
         if name == "drive":
-            return moves.drive(scene, orders, memory["base"]), none
+            return moves.drive(scene, orders, memory["base"], self._robot.facts.holonomic), none
         if name == "fold":
             there = moves.pose(scene, orders, orders.posture.copy(), near=0.2)
             return there, none
