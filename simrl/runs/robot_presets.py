@@ -38,7 +38,7 @@ def quadrotor_track() -> TrainConfig:
         {"seconds": 3.0},
         num_envs=128,
         unroll=64,
-        steps=6_000_000,
+        steps=7_500_000,
         hidden=(64, 64),
         log_std=-1.2,
         gamma=0.97,
