@@ -8,7 +8,7 @@ from simrl_controllers.mobile.orders import Orders, Scene
 from simrl_controllers.servo.pose import rotation_error
 
 Array = np.ndarray
-BASE_NEAR = {True: (0.03, 0.05, 0.10), False: (0.07, 0.08, 0.10)}
+BASE_NEAR = {True: (0.03, 0.05, 0.10), False: (0.12, 0.10, 0.10)}
 """How near a base has to come [m], [rad], and how slow it has to be [m/s]: one that moves in all
 directions, and one on wheels, which cannot step aside for the rest; the arm makes up for it."""
 POSTURE_NEAR = 0.06
