@@ -14,6 +14,7 @@ FIGURES = (
     ("success", "success %", 100.0),
     ("rmse", "rmse", 1.0),
     ("cvar", "cvar", 1.0),
+    ("return", "return", 1.0),
     ("cost_of_transport", "cost of transport", 1.0),
     ("energy", "energy J", 1.0),
     ("action_rate", "action rate 1/s", 1.0),
@@ -32,7 +33,8 @@ def figure_table(summary: Summary, where: str) -> Table:
     for label in figures:
         table.add_column(label, justify="right")
     for name, heading, factor in FIGURES:
-        if any(name in own for own in figures.values()):
+        tracked = name == "return" and any("rmse" in own for own in figures.values())
+        if any(name in own for own in figures.values()) and not tracked:
             cells = [written(own.get(name), factor) for own in figures.values()]
             table.add_row(heading, *cells)
     times = [summary.timing[label] for label in figures]
@@ -71,6 +73,8 @@ def winner_table(summary: Summary) -> Table:
         table.add_column(heading, justify="right")
     for winner in summary.winners:
         best = winner.best if winner.clear else f"even ({winner.best} ahead)"
+        if winner.lead is not None and winner.lead.value == 0.0:
+            best = "even"
         lead = written(winner.lead)
         score = f"{winner.scores[winner.best]:.3g}"
         table.add_row(winner.grid, winner.where, best, score, lead, str(winner.count))

@@ -126,6 +126,7 @@ def _figures(summary: Summary) -> str:
         f"<b>{escape(text.heading)}</b> {escape(text.note)}"
         for name, text in FIGURES.items()
         if any(name in own for sets in summary.figures.values() for own in sets.values())
+        and name != "return"
     )
     body = "".join(
         f"<h3 class='set'>{escape(where.capitalize())}: {summary.counts[where]} scenarios</h3>"

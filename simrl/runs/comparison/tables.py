@@ -27,9 +27,10 @@ from simrl.runs.comparison.words import (
 def figure_table(summary: Summary, where: str) -> str:
     """Return one row for each controller, one column for each figure that any of them has."""
     figures = summary.figures[where]
-    shown = {
-        name: text for name, text in FIGURES.items() if any(name in own for own in figures.values())
-    }
+    present = {name for own in figures.values() for name in own}
+    if "rmse" in present:  # where errors are known, a sum of rewards says little
+        present.discard("return")
+    shown = {name: text for name, text in FIGURES.items() if name in present}
     head = "<th>controller</th>" + "".join(
         f'<th title="{escape(text.note)}">{escape(text.heading)}</th>' for text in shown.values()
     )

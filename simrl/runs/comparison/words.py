@@ -61,6 +61,7 @@ FIGURES: Mapping[str, FigureText] = {
     "action_rate": FigureText(
         "action rate, 1/s", "change of the actions, as a share of their range", 1.0, False
     ),
+    "return": FigureText("return", "sum of the task's rewards", 1.0, True),
     "violation_seconds": FigureText("violations, s", "time beyond a limit, an episode", 1.0, False),
 }
 """The figures of the tables, in the order of their columns."""
