@@ -74,7 +74,8 @@ def test_the_drawer_is_opened():
     assert metrics["collisions"].tolist() == [0.0, 0.0]
     phases = [policy.phases[extras["phase"][0]] for extras in told]
     order = [name for index, name in enumerate(phases) if not index or phases[index - 1] != name]
-    assert order == ["drive", "before", "approach", "close", "check", "pull", "hold"]
+    # A row that has finished starts anew while the other goes on.
+    assert order[:7] == ["drive", "before", "approach", "close", "check", "pull", "hold"]
 
 
 @pytest.mark.slow
