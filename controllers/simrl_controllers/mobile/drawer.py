@@ -173,7 +173,7 @@ class DrawerScript:
 
     def plan(self, scene: Scene, place: Array, out: Array) -> tuple[Grip, Stance] | None:
         """Plan for one row: a stance from which the handle is reached, shut and opened."""
-        discs = self._robot.facts.part(scene.rows, "obstacles").reshape(-1, 5)
+        discs = self._robot.facts.discs(scene.rows)[0]
         heading = float(np.arctan2(-out[1], -out[0]))
         rest = float(scene.command[0, 0]) + MORE - float(scene.qpos[0, self._drawer])
         bases = around(place, np.array([heading]), self._mount)

@@ -116,6 +116,12 @@ class MobileFacts:
             state=dict(physics["state"]),
         )
 
+    def discs(self, rows: Array) -> Array:
+        """Return x, y, vx, vy, radius of the obstacles of states `[n, K, 5]`; K may be 0."""
+        if "obstacles" not in self.state:
+            return np.zeros((len(rows), 0, 5))
+        return self.part(rows, "obstacles").reshape(len(rows), -1, 5)
+
     def part(self, rows: Array, name: str) -> Array:
         """Return a part of states `[n, S]`; ValueError lists the parts that there are."""
         if name not in self.state:

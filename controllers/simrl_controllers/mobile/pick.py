@@ -294,7 +294,7 @@ class PickScript:
         """Plan for one row: stances for the object and for its goal that share a grip."""
         facts = self._robot.facts
         qpos, state = scene.qpos[0], scene.rows[0]
-        discs = facts.part(scene.rows, "obstacles").reshape(-1, 5)
+        discs = facts.discs(scene.rows)[0]
         face, from_face = scene.command[0, 3], scene.command[0, 4]
         heading = self._heading(scene, from_face)
         goal = scene.command[0, :3] + (at - self._place(scene)[0])

@@ -93,7 +93,7 @@ class ReachScript:
     def plan(self, scene: Scene, tries: int) -> Stance | None:
         """Plan for one row: from where, and with which angles, the pose is reached."""
         place, turn = scene.command[0, :3], scene.command[0, 3:7]
-        discs = self._robot.facts.part(scene.rows, "obstacles").reshape(-1, 5)
+        discs = self._robot.facts.discs(scene.rows)[0]
         headings = np.array(ALL_ROUND) + 0.1 * tries
         bases = around(place, headings, self._mount, REACHES, aside=(0.0,), turned=(0.0, 0.6, -0.6))
         return find_stance(
