@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
 from simrl.core.plugins import (
     controller_plugin,
@@ -22,6 +23,13 @@ from simrl.rollout.seating import Seating
 from simrl.runs.presets import preset
 from simrl.runs.training import build_run
 
+CONTROLLERS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("nmpc", "double-integrator", {}),
+    ("mpc-wbc", "quadruped-velocity", {"control": "torque", "control_step": 0.004}),
+    ("pick-place", "amr-pick", {}),
+)
+"""Controllers with kernels of their own, and a task for each."""
+
 
 def main() -> None:
     """Step every environment with every scripted policy, plan once, learn from one small batch."""
@@ -34,9 +42,10 @@ def main() -> None:
             engine = RolloutEngine(env, Seating.self_play(env, policy, train=False), seed=0)
             for _ in range(2):
                 engine.step()
-    env, plugin = make_env("double-integrator", 1), controller_plugin("nmpc")
-    planner = plugin.make(env.spec, plugin.config())
-    RolloutEngine(env, Seating.self_play(env, planner, train=False), seed=0).step()
+    for controller, task, options in CONTROLLERS:
+        env, plugin = make_env(task, 1, **options), controller_plugin(controller)
+        planner = plugin.make(env.spec, plugin.config())
+        RolloutEngine(env, Seating.self_play(env, planner, train=False), seed=0).step()
     build_run(dataclasses.replace(preset("moba-1v1"), num_envs=16)).loop.update()
     print(f"setup: kernels compiled in {time.monotonic() - started:.0f} s")
 
