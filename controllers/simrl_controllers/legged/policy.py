@@ -171,6 +171,8 @@ class LeggedPolicy:
             rows=rows,
             extra_mass=work.load[:, 0],
             extra_com=work.load_place,
+            friction=work.friction,
+            normals=work.normal,
         )
         solved = work.due & (found.status == 0)
         if self.config.deadline > 0.0:
@@ -187,8 +189,6 @@ class LeggedPolicy:
         return self._work, self._inputs
 
     def _wbc_inputs(self, work: Work, count: int, nv: int) -> WbcInputs:
-        normal = np.zeros((count, 4, 3))
-        normal[:, :, 2] = 1.0
         weight = self.robot.mass * self.robot.gravity
         return WbcInputs(
             mass=work.mass,
@@ -199,8 +199,8 @@ class LeggedPolicy:
             contact_jacobian=work.jacobian,
             contact_target=work.foot_target,
             active=work.active,
-            normal=normal,
-            friction=np.full(count, self.config.friction),
+            normal=work.normal,
+            friction=work.friction,
             min_force=np.zeros((count, 4)),
             max_force=np.full((count, 4), 3.0 * weight),
             force_target=work.force_target,

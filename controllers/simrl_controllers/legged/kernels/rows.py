@@ -21,6 +21,7 @@ from simrl_controllers.legged.kernels.reference import (
     wants_to_step,
     write_reference,
 )
+from simrl_controllers.legged.kernels.slip import SETTLE, follow_friction
 from simrl_controllers.legged.kernels.steps import choose_foothold
 from simrl_controllers.legged.kernels.tasks import write_base, write_feet, write_forces
 from simrl_controllers.legged.payload import add_load, load_place, weigh
@@ -62,6 +63,10 @@ class Work(NamedTuple):
     """Angular velocity of the base, world axes [rad/s] `[n, 3]`."""
     active: np.ndarray
     """Feet that stand on the ground `[n, 4]` bool."""
+    friction: np.ndarray
+    """Friction that is believed in `[n]`."""
+    normal: np.ndarray
+    """Normal of the ground at each foot `[n, 4, 3]`."""
     due: np.ndarray
     """Rows that need a new plan `[n]` bool."""
     reference: np.ndarray
@@ -109,6 +114,8 @@ def make_work(count: int, nv: int, horizon: int, others: np.ndarray) -> Work:
         velocity=np.zeros((count, 3)),
         omega=np.zeros((count, 3)),
         active=np.zeros((count, 4), np.bool_),
+        friction=np.zeros(count),
+        normal=np.zeros((count, 4, 3)),
         due=np.zeros(count, np.bool_),
         reference=np.zeros((count, horizon, 12)),
         levers=np.zeros((count, horizon, 4, 3)),
@@ -184,7 +191,10 @@ def sense_rows(
         row.wanted = 1.0 if wanted else 0.0
         advance_clock(row, tune, wanted)
         follow_contacts(row, tune, touch, work.feet[i], work.active[i])
+        follow_friction(row, tune, work.active[i], force[i], work.speed[i])
+        work.friction[i] = row.friction
         follow_ground(row, tune, place)
+        _tilt(row, work.normal[i])
         height = place[2] - height_at(row, place[0], place[1])
         work.fallen[i] = work.rotation[i, 2, 2] < UPRIGHT or height < LOW * tune.height
         row.begun = 1.0
@@ -202,6 +212,15 @@ def sense_rows(
                 row, tune, work.com[i], work.feet[i], work.reference[i], work.levers[i],
                 work.contact[i],
             )  # fmt: skip
+
+
+@kernel
+def _tilt(row: Any, normal: np.ndarray) -> None:
+    """Write the normal of the ground's plane for every foot `[4, 3]`."""
+    size = np.sqrt(1.0 + row.plane[1] * row.plane[1] + row.plane[2] * row.plane[2])
+    for leg in range(4):
+        normal[leg, 0], normal[leg, 1] = -row.plane[1] / size, -row.plane[2] / size
+        normal[leg, 2] = 1.0 / size
 
 
 @kernel
@@ -242,7 +261,7 @@ def _begin(row: Any, tune: Tuning, feet: np.ndarray, place: np.ndarray, yaw: flo
         lowest = min(lowest, feet[leg, 2])
     for leg in range(4):
         row.offset[leg] = tune.gaits[0, 2 + leg]
-        row.stance[leg], row.held[leg] = 1.0, 1.0
+        row.stance[leg], row.held[leg], row.slip[leg] = 1.0, 1.0, -SETTLE
         for k in range(3):
             row.ground[leg, k] = feet[leg, k]
             row.target[leg, k] = feet[leg, k]
