@@ -24,10 +24,12 @@ def cartpole_swingup() -> TrainConfig:
         {"seconds": 5.0},
         num_envs=128,
         unroll=64,
-        steps=9_000_000,
+        steps=6_000_000,
         hidden=(64, 64),
         log_std=-0.5,
         gamma=0.99,
+        epochs=8,
+        minibatches=8,
     )
 
 
@@ -196,6 +198,8 @@ def _run(
     hidden: tuple[int, ...],
     log_std: float,
     gamma: float,
+    epochs: int = 6,
+    minibatches: int = 4,
 ) -> TrainConfig:
     """Return what these runs share: short episodes, values apart, step sizes that fall to 0.
 
@@ -216,8 +220,8 @@ def _run(
         ppo=PPOConfig(
             learning_rate=1e-3,
             learning_rate_schedule="linear",
-            epochs=6,
-            minibatch_size=num_envs * unroll // 4,
+            epochs=epochs,
+            minibatch_size=num_envs * unroll // minibatches,
             gamma=gamma,
             gae_lambda=0.95,
             entropy_coef=0.0,
