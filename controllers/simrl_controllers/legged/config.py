@@ -44,11 +44,11 @@ class LeggedConfig:
     landing: float = 0.0
     """Speed at which feet meet the ground, and go on below it [m/s]; 0: 0.3 of a Go2, scaled to the
     root of the robot's height."""
-    raibert: float = 0.05
+    raibert: float = 0.02
     """Foothold's shift for the velocity's error, beyond half a stance's way [s]."""
-    capture: float = 0.5
+    capture: float = 0.0
     """Share of the shift to the capture point that is added."""
-    integral: float = 0.1
+    integral: float = 0.0
     """Foothold's shift for the velocity error's integral."""
     sidestep: float = 0.0
     """Foothold's shift for the distance from the wanted path."""

@@ -33,6 +33,7 @@ MEMORY = np.dtype(
         ("mean", "f8", (2,)),  # velocity over about a cycle, heading's axes [m/s]
         ("drift", "f8", (2,)),  # integral of the velocity's error, heading's axes [m]
         ("friction", "f8"),  # what the ground is believed to hold
+        ("grip", "f8"),  # greatest force along the ground over the normal one, fading
         ("slip", "f8", (4,)),  # how long the foot has slipped [s]
         ("calm", "f8"),  # how long there has been no reason to step [s]
         ("age", "f8"),  # of the plan [s]

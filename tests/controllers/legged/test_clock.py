@@ -10,6 +10,7 @@ from simrl_controllers.legged import GAITS, Gait, LeggedConfig, legged_robot
 from simrl_controllers.legged.gaits import find_gait
 from simrl_controllers.legged.kernels.clock import advance_clock, contact_table, follow_gait
 from simrl_controllers.legged.kernels.contacts import follow_ground, height_at
+from simrl_controllers.legged.kernels.slip import follow_friction
 from simrl_controllers.legged.kernels.steps import choose_foothold, quintic
 from simrl_controllers.legged.memory import fresh_memory, records
 from simrl_controllers.legged.tuning import tune
@@ -93,7 +94,7 @@ def test_gaits_change_gradually_to_the_fast_one_and_back(robot):
     tuning = tune(robot, config, DT)
     row, offsets = standing(tuning), []
     for speed in [0.5] * 50 + [1.5] * 400 + [0.5] * 400:
-        follow_gait(row, tuning, speed)
+        follow_gait(row, tuning, speed, 0.0)
         offsets.append(row.offset.copy())
     offsets = np.array(offsets)
     # Half a cycle in 0.5 s is 0.002 cycles in a step of 0.002 s.
@@ -160,6 +161,27 @@ def test_swings_keep_the_ends_that_they_are_given():
         before, here, after = (at(0.07 + d, **ends) for d in (-eps, 0.0, eps))
         assert here[1] == pytest.approx((after[0] - before[0]) / (2 * eps), rel=1e-5)
         assert here[2] == pytest.approx((after[1] - before[1]) / (2 * eps), rel=1e-5)
+
+
+def slide(tuning, push, pace, steps=200):
+    """Return what friction is believed in after a foot of 30 N slid or stood for some steps."""
+    row = standing(tuning)
+    row.friction = row.grip = tuning.friction
+    force, speed = np.zeros((4, 3)), np.zeros((4, 3))
+    force[:, 2], force[:, 0], speed[0, 0] = -30.0, push, pace
+    for _ in range(steps):
+        follow_friction(row, tuning, np.ones(4, np.bool_), force, speed)
+    return row.friction
+
+
+def test_feet_that_slip_tell_the_friction(robot):
+    tuning = tune(robot, LeggedConfig(friction=0.6), DT)
+    # 6 N along the ground under 30 N: a foot that slips so stands on a friction of 0.2.
+    assert 0.12 < slide(tuning, 6.0, 0.3) < 0.2
+    assert slide(tuning, 6.0, 0.0) == pytest.approx(0.6)  # it stands
+    assert slide(tuning, 6.0, -0.3) == pytest.approx(0.6)  # it is dragged, not slipping
+    # Ground that has held 24 N of 30 N is no ice, even where a foot moves a little.
+    assert slide(tuning, 24.0, 0.3) == pytest.approx(0.6)
 
 
 def test_wrong_gaits_and_options_are_told():

@@ -269,7 +269,7 @@ def _begin(row: Any, tune: Tuning, feet: np.ndarray, place: np.ndarray, yaw: flo
     for k in range(3):
         row.place[k] = place[k]
     row.yaw = yaw
-    row.friction = tune.friction
+    row.friction, row.grip = tune.friction, tune.friction
 
 
 @kernel
