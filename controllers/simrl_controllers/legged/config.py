@@ -62,7 +62,7 @@ class LeggedConfig:
     """Swinging foot's acceleration for its speed's error [1/s]."""
     stance_damping: float = 20.0
     """Standing foot's deceleration for its speed [1/s]."""
-    mpc_seconds: float = 0.02
+    mpc_seconds: float = 0.024
     """Time from plan to plan [s]; the change of a contact makes one at once."""
     horizon: int = 10
     """Steps of the planner."""
@@ -88,7 +88,7 @@ class LeggedConfig:
     """Likewise for its speed's error [1/s]."""
     base_weight: Triple = (3.0, 3.0, 0.1)
     """Weight of the base's acceleration in whole-body control: level, vertical, rotation."""
-    foot_weight: float = 0.1
+    foot_weight: float = 0.07
     """Weight of a swinging foot's acceleration there."""
     force_share: float = 1.0
     """Weight of planned forces there, as shares of the robot's weight, squared."""
