@@ -33,7 +33,6 @@ from simrl.runs.config import (
     to_dict,
 )
 from simrl.runs.training import Additions, Run, build_run, resume_run, start_run
-from simrl.runs.weights import start_from
 
 if TYPE_CHECKING:
     from simrl.runs.people import People
@@ -65,8 +64,6 @@ class PreferenceConfig:
     """Networks of the reward model."""
     fit: RewardTrainerConfig = field(default_factory=RewardTrainerConfig)
     """How the reward model is fitted."""
-    init: str = ""
-    """Run whose trained network the policy starts from, such as runs/x or runs/x@best."""
 
     def __post_init__(self) -> None:
         """Check the teacher."""
@@ -132,8 +129,6 @@ def build_preferences(config: PreferenceConfig, folder: Path | str | None = None
     run.loop.hooks.append(QuestionsHook(loop))
     if people is not None:
         people.attach(run.loop, loop, seating)
-    if config.init:
-        start_from(run.net, config.init)
     return PreferenceRun(run, loop, config, people)
 
 
@@ -162,8 +157,7 @@ def resume_preferences(folder: Path | str, train: TrainConfig | None = None) -> 
     built: list[PreferenceRun] = []
 
     def build(train: TrainConfig, folder: Path) -> Run:
-        # The weights come from the checkpoint; the run that they started from may be gone.
-        built.append(build_preferences(replace(config, train=train, init=""), folder))
+        built.append(build_preferences(replace(config, train=train), folder))
         return built[0].run
 
     resume_run(folder, train, build)

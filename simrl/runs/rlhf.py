@@ -62,7 +62,6 @@ from simrl.runs.rlhf_steps import (
     record_segments,
 )
 from simrl.runs.training import Additions, Run, build_run, make_net, resume_run, start_run
-from simrl.runs.weights import start_from
 
 RLHF_FILE = "rlhf.yaml"
 """Name of the config that an RLHF run has beside the others."""
@@ -97,9 +96,9 @@ class RLHFConfig:
 
     def __post_init__(self) -> None:
         """Check that there is one thing to start from, and who answers."""
-        if self.demonstrator and self.prefs.init:
+        if self.demonstrator and self.prefs.train.init:
             raise ValueError("give either a demonstrator to clone, or a run to start from (init)")
-        if not (self.demonstrator or self.prefs.init or self.clips):
+        if not (self.demonstrator or self.prefs.train.init or self.clips):
             raise ValueError("give a demonstrator to clone, a run to start from (init), or clips")
         if self.prefs.teacher == HUMAN and not self.data:
             raise ValueError("the answers of people come from a folder with labels: give data")
@@ -171,7 +170,9 @@ def resume_rlhf(folder: Path | str, train: TrainConfig | None = None) -> RLHFRun
     built: list[RLHFRun] = []
 
     def build(train: TrainConfig, folder: Path) -> Run:
-        built.append(_assemble(replace(config, prefs=replace(config.prefs, train=train)), folder))
+        asked = replace(train, init=config.prefs.train.init)
+        longer = replace(config, prefs=replace(config.prefs, train=asked))
+        built.append(_assemble(longer, folder, train))
         return built[0].run
 
     resume_run(folder, train, build)
@@ -186,7 +187,7 @@ def build_rlhf(
     prefs, train = config.prefs, config.prefs.train
     net, learner = result.run.net, result.run.loop.learner
     env = make_env(train.env, train.num_envs, **train.env_options)
-    sources = (prefs.init, config.demonstrator, config.clips and "people's clips")
+    sources = (train.init, config.demonstrator, config.clips and "people's clips")
     say(f"1 of 3: a policy from {' and '.join(filter(None, sources))}")
     result.figures |= _start_policy(config, net, relabelled_env(env, prefs.relabel))
     result.reference.load_state_dict(net.state_dict())
@@ -236,9 +237,14 @@ def rlhf_config(folder: Path | str) -> RLHFConfig:
     return from_dict(RLHFConfig, data, str(path / RLHF_FILE))
 
 
-def _assemble(config: RLHFConfig, folder: Path | str | None) -> RLHFRun:
-    """Build run, reference and reward model with fresh weights."""
-    prefs, train = config.prefs, config.prefs.train
+def _assemble(
+    config: RLHFConfig, folder: Path | str | None, train: TrainConfig | None = None
+) -> RLHFRun:
+    """Build run, reference and reward model, with the weights that `train` begins with.
+
+    train: In place of the config's own.
+    """
+    prefs, train = config.prefs, train or config.prefs.train
     plain = make_env(train.env, train.num_envs, **train.env_options)
     env = relabelled_env(plain, prefs.relabel)
     ensemble = RewardEnsemble(plain.spec, prefs.model, seed=child_seed(train.seed, "reward"))
@@ -265,8 +271,6 @@ def _relabel(config: RLHFConfig, ensemble: RewardEnsemble, env: VecEnv) -> Relab
 def _start_policy(config: RLHFConfig, net: ActorCritic, env: VecEnv) -> dict[str, float]:
     """Do the first step: a run's policy, or the clone of demonstrations, or both in this order."""
     train = config.prefs.train
-    if config.prefs.init:
-        start_from(net, config.prefs.init)
     parts = []
     if config.demonstrator:
         plain = make_env(train.env, 1, **train.env_options).spec
@@ -278,7 +282,7 @@ def _start_policy(config: RLHFConfig, net: ActorCritic, env: VecEnv) -> dict[str
         parts.append(clip_demonstrations(clips, net.reads))
     if not parts:
         return {}
-    _freeze(net, bool(config.prefs.init))
+    _freeze(net, bool(config.prefs.train.init))
     data = Demonstrations.cat(parts)
     figures = clone_policy(net, data, config.cloning, seed=child_seed(train.seed, "cloning"))
     _freeze(net, True)

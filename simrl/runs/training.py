@@ -181,7 +181,8 @@ def resume_run(
     no whole checkpoint.
     """
     folder = Path(folder)
-    run = build(config or run_config(folder), folder)
+    # The weights come from the checkpoint; the run that they began with may be gone.
+    run = build(replace(config or run_config(folder), init=""), folder)
     restore_newest(run.loop, folder)
     if config is not None:
         save_config(config, folder / CONFIG_FILE)

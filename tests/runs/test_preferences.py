@@ -1,6 +1,7 @@
 """Runs on a learned reward: resumed bit for bit, started from other runs, answered by people."""
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ from simrl.runs.preferences import (
     start_preferences,
 )
 from simrl.runs.preferences_report import preference_figures
-from simrl.runs.training import build_run, start_run
+from simrl.runs.training import build_run, resume_run, start_run
 from simrl.runs.weights import start_from
 
 STEPS = 1600
@@ -108,7 +109,9 @@ def test_a_network_of_the_added_reward_plays_as_a_policy(tmp_path):
 def test_a_new_value_group_starts_at_zero_beside_the_trained_ones(tmp_path):
     plain = start_run(train_config(steps=400), tmp_path / "plain")
     plain.loop.run()
-    config = small(relabel=RelabelConfig(mode="add"), init=str(tmp_path / "plain"))
+    config = small(relabel=RelabelConfig(mode="add"))
+    begun = dataclasses.replace(config.train, init=str(tmp_path / "plain"))
+    config = dataclasses.replace(config, train=begun)
     net = build_preferences(config).run.net
     obs = {"policy": torch.randn(7, 2)}
     old, new = plain.policy.net.value(obs, {}), net.value(obs, {})
@@ -141,8 +144,21 @@ def test_nothing_is_learned_while_there_is_no_reward(tmp_path):
     assert not torch.equal(before["head.weight"], built.run.net.state_dict()["head.weight"])
 
 
+def test_a_run_continues_when_the_one_it_began_with_is_gone(tmp_path):
+    plain = start_run(train_config(steps=400), tmp_path / "plain")
+    plain.loop.run()
+    config = dataclasses.replace(train_config(steps=400), init=str(tmp_path / "plain"))
+    start_run(config, tmp_path / "run").loop.run()
+    shutil.rmtree(tmp_path / "plain")
+    longer = dataclasses.replace(config, loop=dataclasses.replace(config.loop, steps=800))
+    run = resume_run(tmp_path / "run", longer)
+    assert run.loop.progress.steps >= 400
+    run.loop.run()
+    assert run.loop.progress.steps >= 800
+
+
 def test_config_goes_through_its_file(tmp_path):
-    config = small(terms={"effort": -1.0}, init="")
+    config = small(terms={"effort": -1.0})
     start_preferences(config, tmp_path / "run")
     assert preference_config(tmp_path / "run") == config
     start_run(train_config(), tmp_path / "plain")
@@ -404,8 +420,9 @@ def test_moba_agent_learns_beside_its_own_reward(tmp_path):
     start_run(few, tmp_path / "plain").loop.run()
     config = dataclasses.replace(
         preset("moba-style"),
-        train=dataclasses.replace(few, loop=LoopConfig(unroll=16, steps=4000)),
-        init=str(tmp_path / "plain"),
+        train=dataclasses.replace(
+            few, init=str(tmp_path / "plain"), loop=LoopConfig(unroll=16, steps=4000)
+        ),
         queries=dataclasses.replace(
             preset("moba-style").queries, labels=30, first=10, per_round=10, segment=15, rows=6
         ),

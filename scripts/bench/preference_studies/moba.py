@@ -87,9 +87,12 @@ def style_config(style: str, base: Path, seed: int, steps: int = STYLE_STEPS) ->
     """Return the preset for a style's teacher."""
     config = moba_style()
     train = replace(
-        config.train, seed=seed, loop=replace(config.train.loop, minutes=None, steps=steps)
+        config.train,
+        seed=seed,
+        init=str(base),
+        loop=replace(config.train.loop, minutes=None, steps=steps),
     )
-    return replace(config, train=train, terms=STYLES[style][0], init=str(base))
+    return replace(config, train=train, terms=STYLES[style][0])
 
 
 def taught(
