@@ -28,7 +28,7 @@ STUDIES = {
     "expert_iteration": Study(study("expert_iteration"), range(1)),
     "moba": Study(study("moba"), range(1, 3)),
     "moba_teacher": Study(study("moba_teacher"), range(1)),
-    "fbts": Study(study("fbts"), range(1)),
+    "fbts": Study(study("fbts"), range(3, 6)),
 }
 """Each study, by the name of its module."""
 

@@ -91,11 +91,17 @@ def fights(scores: Sequence[Score]) -> str:
 
 def trained_run() -> Path:
     """Return the run to search with; train one if there is none."""
-    folder = Path(os.environ.get("SIMRL_MOBA_RUN", f"runs/bench-moba-1v1-{TRAIN_STEPS}"))
+    given = os.environ.get("SIMRL_MOBA_RUN")
+    return Path(given) if given else run_of(TRAIN_STEPS)
+
+
+def run_of(steps: int, seed: int = 0) -> Path:
+    """Return the folder of a run of so many steps; train it if it is not there."""
+    folder = Path(f"runs/bench-moba-1v1-{steps}-{seed}")
     if is_run(folder):
         return folder
     config = moba_1v1()
-    loop = replace(config.loop, steps=TRAIN_STEPS, minutes=None)
+    loop = replace(config.loop, steps=steps, minutes=None)
     never = replace(config.evaluation, every_minutes=1e6)
-    start_run(replace(config, loop=loop, evaluation=never), folder).loop.run()
+    start_run(replace(config, seed=seed, loop=loop, evaluation=never), folder).loop.run()
     return folder
