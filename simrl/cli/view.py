@@ -23,7 +23,11 @@ from simrl.runs.options import parse_options
 
 @dataclass(frozen=True)
 class ViewArguments:
-    """Look at a robot task live; drag bodies with the mouse, space pauses."""
+    """Look at a robot task live; drag bodies with the mouse.
+
+    Where the task has a commanded velocity, the keyboard changes it: up and down faster and slower
+    forward, left and right the turn, comma and full stop to the left and right, slash stops.
+    """
 
     env: Annotated[str, tyro.conf.Positional]
     """Registered name of the environment."""
@@ -40,6 +44,21 @@ class ViewArguments:
     """Take the policy's likeliest actions instead of samples."""
     seconds: float = 0.0
     """Seconds after which the window closes by itself; 0 waits for the person."""
+
+
+UP, DOWN, LEFT, RIGHT = 265, 264, 263, 262
+KEYS = {
+    UP: (0, 0.1),
+    DOWN: (0, -0.1),
+    ord(","): (1, 0.1),
+    ord("."): (1, -0.1),
+    LEFT: (2, 0.2),
+    RIGHT: (2, -0.2),
+}
+"""GLFW's code of a key: which number of a commanded velocity it changes, and by how much."""
+STOP = ord("/")
+VELOCITY = ("vx", "vy", "yaw_rate")
+"""How the numbers of a command begin that the keys steer."""
 
 
 @runtime_checkable
@@ -102,9 +121,13 @@ def view(
     model, shown = env.mujoco_state(0)
     pace = env.spec.step_seconds / args.speed
     steps = round(args.seconds / env.spec.step_seconds) if args.seconds else 0
-    with launch(model, shown) as window:
+    pressed: list[int] = []
+    steered = is_steered(env)
+    with launch(model, shown, key_callback=pressed.append) as window:
         due, count = time.monotonic(), 0
         while window.is_running() and not (steps and count >= steps):
+            while pressed and steered:
+                steer(env, pressed.pop(0))
             engine.step(deterministic=args.deterministic)
             data = env.mujoco_state(0)[1]
             with window.lock():
@@ -116,3 +139,23 @@ def view(
                 time.sleep(-late)
             elif late > 0.5:  # too slow for real time: do not try to catch up
                 due += late
+
+
+def is_steered(env: VecEnv) -> bool:
+    """Tell whether the task's command is a velocity over the ground."""
+    names = env.spec.physics.get("command", ())
+    return len(names) == 3 and all(map(str.startswith, names, VELOCITY))
+
+
+def steer(env: VecEnv, key: int) -> None:
+    """Change the velocity that environment 0 is commanded; other keys do nothing."""
+    if key != STOP and key not in KEYS:
+        return
+    state = env.snapshot()
+    command = state[:, env.spec.physics["state"]["command"]]
+    if key == STOP:
+        command[:] = 0.0
+    else:
+        index, change = KEYS[key]
+        command[:, index] += change
+    env.restore(state)

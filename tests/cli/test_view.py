@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from simrl.cli import main
-from simrl.cli.view import ViewArguments, view
+from simrl.cli.view import LEFT, STOP, UP, ViewArguments, steer, view
 from simrl.core.plugins import make_env, make_scripted
 
 
@@ -35,7 +35,7 @@ class Window:
 def test_window_shows_the_policy_until_it_is_closed():
     windows = []
 
-    def launch(model, data):
+    def launch(model, data, key_callback):
         windows.append(Window(model, data, frames=30))
         return windows[0]
 
@@ -50,7 +50,7 @@ def test_window_shows_the_policy_until_it_is_closed():
 def test_window_closes_after_the_seconds_given():
     windows = []
 
-    def launch(model, data):
+    def launch(model, data, key_callback):
         windows.append(Window(model, data, frames=1000))
         return windows[0]
 
@@ -58,6 +58,22 @@ def test_window_closes_after_the_seconds_given():
     arguments = ViewArguments("quadruped-stand", speed=100.0, seconds=0.2)
     view(env, make_scripted("quadruped-stand", "pose"), arguments, launch)
     assert len(windows[0].heights) == 10
+
+
+def test_keys_steer_a_commanded_velocity():
+    def launch(model, data, key_callback):
+        for key in (UP, UP, LEFT, ord("."), ord("x")):
+            key_callback(key)
+        return Window(model, data, frames=3)
+
+    options = {"command_x": (0.0, 0.0), "command_y": (0.0, 0.0), "command_yaw": (0.0, 0.0)}
+    env = make_env("quadruped-velocity", 1, **options)
+    policy = make_scripted("quadruped-velocity", "pose")
+    view(env, policy, ViewArguments("quadruped-velocity", speed=100.0), launch)
+    command = env.spec.physics["state"]["command"]
+    assert env.snapshot()[0, command].tolist() == pytest.approx([0.2, -0.1, 0.2])
+    steer(env, STOP)
+    assert env.snapshot()[0, command].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_no_display_is_one_line_and_exit_code_2(monkeypatch, capsys):
