@@ -93,10 +93,12 @@ class GymnasiumVec:
 
     def snapshot(self) -> Tensor:
         """Raise NotImplementedError: gymnasium has no way to copy a state."""
+        # Not unfinished: its interface offers none, and a guess would be a wrong state.
         raise NotImplementedError(f"{self.spec.id}: gymnasium environments have no snapshots")
 
     def restore(self, snapshot: Tensor, rows: Tensor | None = None) -> Obs:
         """Raise NotImplementedError: gymnasium has no way to copy a state."""
+        # Not unfinished: its interface offers none, and a guess would be a wrong state.
         raise NotImplementedError(f"{self.spec.id}: gymnasium environments have no snapshots")
 
     def render(self, row: int) -> np.ndarray:

@@ -106,10 +106,12 @@ class PettingZooVec:
 
     def snapshot(self) -> Tensor:
         """Raise NotImplementedError: PettingZoo has no way to copy a state."""
+        # Not unfinished: its interface offers none, and a guess would be a wrong state.
         raise NotImplementedError(f"{self.spec.id}: PettingZoo environments have no snapshots")
 
     def restore(self, snapshot: Tensor, rows: Tensor | None = None) -> Obs:
         """Raise NotImplementedError: PettingZoo has no way to copy a state."""
+        # Not unfinished: its interface offers none, and a guess would be a wrong state.
         raise NotImplementedError(f"{self.spec.id}: PettingZoo environments have no snapshots")
 
     def render(self, row: int) -> np.ndarray:

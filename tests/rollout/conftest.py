@@ -119,7 +119,7 @@ class CountEnv:
         return self._obs(self.policy_obs)
 
     def render(self, row):
-        raise NotImplementedError
+        raise NotImplementedError("tests of the engine draw nothing")
 
 
 class Fixed:
