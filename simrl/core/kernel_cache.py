@@ -14,15 +14,18 @@ from pathlib import Path
 STAMP = "kernels.sha256"
 
 
-def drop_stale(package: Path) -> bool:
+def drop_stale(package: Path, *others: Path) -> bool:
     """Delete the cached kernels below `package` if any source there changed; return whether.
+
+    others: Folders whose kernels those of `package` call; their sources count too.
 
     Where the folder cannot be written, Numba keeps its cache elsewhere and nothing is done.
     """
     digest = hashlib.sha256()
-    for source in sorted(package.rglob("*.py")):
-        digest.update(source.relative_to(package).as_posix().encode())
-        digest.update(source.read_bytes())
+    for folder in (package, *others):
+        for source in sorted(folder.rglob("*.py")):
+            digest.update(source.relative_to(folder).as_posix().encode())
+            digest.update(source.read_bytes())
     stamp = package / "__pycache__" / STAMP
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return False

@@ -25,3 +25,16 @@ def test_an_edit_of_a_called_function_drops_the_callers_kernel(tmp_path):
     (tmp_path / "kernel.py").write_text("a = 2\n")
     assert drop_stale(tmp_path)
     assert not cached.exists()
+
+
+def test_an_edit_of_a_called_folder_drops_the_callers_kernel(tmp_path):
+    caller, called = tmp_path / "caller", tmp_path / "called"
+    caller.mkdir(), called.mkdir()
+    cached = package(caller)
+    (called / "helper.py").write_text("c = 1\n")
+    drop_stale(caller, called)
+    cached.write_text("compiled")
+    assert not drop_stale(caller, called)
+    (called / "helper.py").write_text("c = 2\n")
+    assert drop_stale(caller, called)
+    assert not cached.exists()
