@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simrl_controllers.legged.kernels.algebra import apply, cross
 from simrl_controllers.legged.kernels.compile import kernel
-from simrl_controllers.legged.kernels.dynamics import apply, cross
 
 Array = np.ndarray
 FEWEST = 0.3

@@ -31,8 +31,8 @@ from simrl_controllers.legged.estimator.sensors import (
     find_channels,
     take_sample,
 )
+from simrl_controllers.legged.kernels.algebra import apply, cross
 from simrl_controllers.legged.kernels.compile import kernel
-from simrl_controllers.legged.kernels.dynamics import apply, cross
 from simrl_controllers.legged.robot import LeggedRobot
 from simrl_controllers.legged.tree import Tree
 

@@ -30,8 +30,8 @@ from simrl_controllers.legged.estimator.memory import (
     VELOCITY,
 )
 from simrl_controllers.legged.estimator.sensors import Channels, Sample
+from simrl_controllers.legged.kernels.algebra import apply, cross, quaternion_matrix
 from simrl_controllers.legged.kernels.compile import kernel
-from simrl_controllers.legged.kernels.dynamics import apply, cross, quaternion_matrix
 from simrl_controllers.legged.tree import Tree
 
 Array = np.ndarray

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from simrl_controllers.legged.kernels.algebra import apply, cross, place_body
 from simrl_controllers.legged.kernels.compile import kernel
-from simrl_controllers.legged.kernels.dynamics import apply, cross, multiply, rotate_axis
 from simrl_controllers.legged.tree import Tree
 
 
@@ -33,21 +33,11 @@ def leg_kinematics(
     count = tree.parent.shape[0]
     turn, place = np.empty((count, 3, 3)), np.empty((count, 3))
     pivot, axis = np.empty((count, 3)), np.empty((count, 3))
-    own, step, arm = np.empty((3, 3)), np.empty((3, 3)), np.empty(3)
+    arm = np.empty(3)
     turn[0] = np.eye(3)
     place[0] = 0.0
     for i in range(1, count):
-        above = tree.parent[i]
-        multiply(turn[above], tree.turn[i], step)
-        apply(step, tree.axis[i], axis[i])
-        apply(turn[above], tree.offset[i], arm)
-        place[i] = place[above] + arm
-        apply(step, tree.anchor[i], arm)
-        pivot[i] = place[i] + arm
-        rotate_axis(tree.axis[i], q[i - 1] - tree.zero[i], own)
-        multiply(step, own, turn[i])
-        apply(turn[i], tree.anchor[i], arm)
-        place[i] = pivot[i] - arm
+        place_body(tree, i, q[i - 1], turn, place, pivot, axis)
     for leg in range(feet.shape[0]):
         body = tree.foot_body[leg]
         apply(turn[body], tree.foot_offset[leg], arm)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simrl_controllers.legged.kernels.algebra import apply, cross
 from simrl_controllers.legged.kernels.clock import advance_clock, follow_gait
 from simrl_controllers.legged.kernels.compile import kernel
 from simrl_controllers.legged.kernels.contacts import (
@@ -14,7 +15,7 @@ from simrl_controllers.legged.kernels.contacts import (
     height_at,
     touching,
 )
-from simrl_controllers.legged.kernels.dynamics import apply, cross, evaluate_rows
+from simrl_controllers.legged.kernels.dynamics import evaluate_rows
 from simrl_controllers.legged.kernels.reference import (
     follow_command,
     roll_pitch_yaw,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from simrl_controllers.legged.kernels.algebra import apply, cross
 from simrl_controllers.legged.kernels.compile import kernel
-from simrl_controllers.legged.kernels.dynamics import apply, cross
 from simrl_controllers.legged.kernels.steps import lead_foot, reach_down
 from simrl_controllers.legged.tuning import Tuning
 
