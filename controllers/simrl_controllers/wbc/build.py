@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from simrl_controllers.wbc.cone import tangents
 from simrl_controllers.wbc.inputs import WbcInputs
+from simrl_controllers.wbc.optimality import line_gap
 
 Array = np.ndarray
 
@@ -253,13 +255,7 @@ def _friction_rows(
     for index in range(len(used)):
         normal = inputs.normal[row, used[index]]
         column = nv + 3 * index
-        # The first tangent is the world's x axis laid into the plane.
-        size = np.sqrt(max(1.0 - normal[0] ** 2, 1e-12))
-        for i in range(3):
-            tangent[i] = ((1.0 if i == 0 else 0.0) - normal[0] * normal[i]) / size
-        for i in range(3):
-            j, k = (i + 1) % 3, (i + 2) % 3
-            other[i] = normal[j] * tangent[k] - normal[k] * tangent[j]
+        tangents(normal, tangent, other)
         for facet in range(num_facets):
             angle = 2.0 * np.pi * facet / num_facets
             c, s = np.cos(angle), np.sin(angle)
@@ -332,17 +328,8 @@ def residual(
         value = 0.0
         for i in range(n):
             value += rows[line, i] * x[i]
-        low, high, dual = lower[line], upper[line], duals[line]
-        if np.isfinite(high):
-            worst = max(worst, (value - high) / max(1.0, abs(high)))
-        if np.isfinite(low):
-            worst = max(worst, (low - value) / max(1.0, abs(low)))
-        limit = high if dual > 0.0 else low
-        size = abs(dual) / scale
-        if np.isfinite(limit):
-            worst = max(worst, min(size, abs(limit - value) / max(1.0, abs(limit))))
-        else:
-            worst = max(worst, size)
+        gap = line_gap(value, lower[line], upper[line], duals[line], scale)
+        worst = max(worst, gap)
     return worst
 
 

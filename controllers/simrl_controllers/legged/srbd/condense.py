@@ -21,6 +21,7 @@ from simrl_controllers.legged.srbd.dynamics import (
     positive3,
     rotation,
 )
+from simrl_controllers.wbc.cone import tangents
 
 
 @njit(cache=True, nogil=True)
@@ -306,16 +307,7 @@ def limit_rows(
     width = num_facets + 1
     for index in range(len(columns)):
         normal = normals[columns[index, 1]]
-        # The first tangent is the world's x axis laid into the plane.
-        size = 0.0
-        for i in range(3):
-            tangent[i] = (1.0 if i == 0 else 0.0) - normal[0] * normal[i]
-            size += tangent[i] ** 2
-        for i in range(3):
-            tangent[i] /= np.sqrt(size)
-        for i in range(3):
-            j, k = (i + 1) % 3, (i + 2) % 3
-            other[i] = normal[j] * tangent[k] - normal[k] * tangent[j]
+        tangents(normal, tangent, other)
         for facet in range(num_facets):
             angle = 2.0 * np.pi * facet / num_facets
             c, s = np.cos(angle), np.sin(angle)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from simrl_controllers.wbc.optimality import line_gap
+
 
 @njit(cache=True, nogil=True)
 def factor(cost: np.ndarray, upper: np.ndarray, inverse: np.ndarray) -> bool:
@@ -122,15 +124,6 @@ def foot_residual(
             value = 0.0
             for i in range(3):
                 value += rows[foot, row, i] * x[3 * foot + i]
-            low, high, dual = lower[at], upper[at], duals[at]
-            if np.isfinite(high):
-                worst = max(worst, (value - high) / max(1.0, abs(high)))
-            if np.isfinite(low):
-                worst = max(worst, (low - value) / max(1.0, abs(low)))
-            limit = high if dual > 0.0 else low
-            size = abs(dual) / scale
-            if np.isfinite(limit):
-                worst = max(worst, min(size, abs(limit - value) / max(1.0, abs(limit))))
-            else:
-                worst = max(worst, size)
+            gap = line_gap(value, lower[at], upper[at], duals[at], scale)
+            worst = max(worst, gap)
     return worst
