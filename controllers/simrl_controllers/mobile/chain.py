@@ -120,3 +120,20 @@ def _add_velocity(
     out[0] += (axis[1] * dz - axis[2] * dy) * rate
     out[1] += (axis[2] * dx - axis[0] * dz) * rate
     out[2] += (axis[0] * dy - axis[1] * dx) * rate
+
+
+@numba.njit(cache=True, nogil=True)
+def move_points(
+    points: Array,
+    moved: Array,
+    hinge: Array,
+    axes: Array,
+    anchors: Array,
+    speed: Array,
+    jacobian: Array,
+    drift: Array,
+) -> None:
+    """Write Jacobian `[n, 6, k]` and drift `[n, 6]` of one point `[n, 3]` of each of n robots."""
+    for row in range(len(points)):
+        point_jacobian(points[row], moved, hinge, axes[row], anchors[row], jacobian[row])
+        point_drift(points[row], moved, hinge, axes[row], anchors[row], speed[row], drift[row])

@@ -91,6 +91,7 @@ class Clearance:
         distance = np.full((count, most), np.inf)
         jacobian = np.zeros((count, most, size))
         index = np.full((count, most), -1, np.int64)
+        # MuJoCo measures distances in one configuration at a time; pairs far apart are left out.
         for row in range(count):
             carries = held is not None and bool(held[row])
             found = self._measure(qpos[row], rows[row], near, carries, base_near)
@@ -107,7 +108,7 @@ class Clearance:
         skip_base: Leave out what the arm does not change.
         """
         result = np.full(len(qpos), near)
-        for row in range(len(qpos)):
+        for row in range(len(qpos)):  # one at a time, as in `gaps`
             for gap, pair, _ in self._measure(qpos[row], rows[row], near, held)[:8]:
                 if not (skip_base and not self._base[pair, 3:].any()):
                     result[row] = min(result[row], gap)

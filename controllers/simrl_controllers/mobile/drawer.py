@@ -66,9 +66,8 @@ class DrawerScript:
 
     def run(self, name: str, scene: Scene, memory: Array, orders: Orders) -> tuple[Array, Array]:
         """Run one phase; see `Script.run`."""
+        orders.begin(memory["base"], self._robot.facts.home, OPEN)
         none = np.zeros(len(scene.base), bool)
-        orders.base[:], orders.opening[:] = memory["base"], OPEN
-        orders.posture[:] = self._robot.facts.home
         done, failed = getattr(self, f"_{name}")(scene, memory, orders, none)
         return done, failed
 
@@ -82,6 +81,7 @@ class DrawerScript:
     ) -> tuple[Array, Array]:
         orders.base[:] = scene.base
         place, out = self._handle(scene)
+        # Planning is once for a whole phase, and each robot's search ends where its own does.
         for row in range(len(none)):
             single = scene.take(np.array([row]))
             found = self.plan(single, place[row], out[row])

@@ -80,6 +80,10 @@ class Orders:
             held=no.copy(),
         )
 
+    def begin(self, base: Array, home: Array, opening: float) -> None:
+        """Send the base to `base` `[n, 3]`, the arm to `home` `[a]`, and open the gripper."""
+        self.base[:], self.posture[:], self.opening[:] = base, home, opening
+
     def take(self, where: Array) -> Orders:
         """Return some rows."""
         return Orders(*(getattr(self, field.name)[where] for field in fields(self)))

@@ -99,11 +99,8 @@ class PickScript:
 
     def run(self, name: str, scene: Scene, memory: Array, orders: Orders) -> tuple[Array, Array]:
         """Run one phase; see `Script.run`."""
-        count = len(scene.base)
-        orders.base[:] = memory["base"]
-        orders.posture[:] = self._robot.facts.home
-        orders.opening[:] = OPEN
-        failed = np.zeros(count, bool)
+        orders.begin(memory["base"], self._robot.facts.home, OPEN)
+        failed = np.zeros(len(scene.base), bool)
         done, failed = getattr(self, f"_{name}")(scene, memory, orders, failed)
         return done, failed
 
@@ -127,6 +124,7 @@ class PickScript:
         orders.base[:] = scene.base
         done = np.zeros(len(failed), bool)
         at = self._at_object(scene)
+        # Planning is once for a whole phase, and each robot's search ends where its own does.
         for row in range(len(failed)):
             plan = self.plan(scene.take(np.array([row])), at[row], int(memory["tries"][row]))
             if plan is None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from simrl.core import EnvSpec
-from simrl_controllers.mobile.chain import point_drift, point_jacobian
+from simrl_controllers.mobile.chain import move_points
 from simrl_controllers.mobile.facts import MobileFacts
 from simrl_controllers.servo.terms import load_model
 
@@ -111,11 +111,10 @@ class MobileRobot:
         count = len(motion.mass)
         jacobian, drift = np.empty((count, 6, self.size)), np.empty((count, 6))
         moved = self.moved[self.model.site_bodyid[site]]
-        for row in range(count):
-            point = motion.sites[row, site]
-            axes, anchors = motion.axes[row], motion.anchors[row]
-            point_jacobian(point, moved, self.hinge, axes, anchors, jacobian[row])
-            point_drift(point, moved, self.hinge, axes, anchors, motion.speed[row], drift[row])
+        move_points(
+            motion.sites[:, site], moved, self.hinge, motion.axes, motion.anchors, motion.speed,
+            jacobian, drift,
+        )  # fmt: skip
         return jacobian, drift
 
     def has_joint(self, name: str) -> bool:

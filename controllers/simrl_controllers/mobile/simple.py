@@ -63,6 +63,7 @@ class ReachScript:
         none = np.zeros(count, bool)
         orders.posture[:] = self._robot.facts.home
         if name == "plan":
+            # Once for a whole phase, and each robot's search ends where its own does.
             for row in range(count):
                 self._plan(scene.take(np.array([row])), memory[row : row + 1])
             found = memory["found"] > 0.5

@@ -88,6 +88,7 @@ class HierarchicalWbc:
         levels = np.unique(np.append(line_level, self.force_level)).tolist()
         count = len(inputs.mass)
         result = WbcResult.empty(count, self._num_dofs, self.num_contacts, len(self.motors.driven))
+        # Each level of a row is a problem of its own size for daqp; `WeightedWbc` is the fast way.
         for row in range(count):
             start = time.perf_counter()
             _Row(self, row, inputs, price, result).solve(line_level, levels)

@@ -101,6 +101,7 @@ class SrbdMpc:
         )
         if self._model is None or self._model.levers.shape[1] != num_feet:
             self._model = empty_model(steps, num_feet)
+        # daqp takes one problem at a time; all that stands around it is compiled.
         for row in range(count) if rows is None else np.asarray(rows).tolist():
             begin = time.perf_counter()
             self._solve_row(row, inputs, self._model, plan)
