@@ -2,6 +2,9 @@
 
 The network's action is the correction alone, so it is learned from like any other; the environment
 is given the sum.  At first the correction is nearly nothing, and the sum acts as the base does.
+
+`simrl_controllers.residual` adds policies that are ready.  It is no substitute here: it prefixes
+memory and log_prob of both, and a learner looks for those of the learned one under their own names.
 """
 
 from __future__ import annotations
