@@ -203,10 +203,11 @@ def draw_times(log: Log, path: Path) -> None:
         taken = np.array(log.times[key][50:]) * 1e3
         taken = taken[taken > 0]
         p50, p99 = np.percentile(taken, [50, 99])
-        axis.hist(taken, bins=60, range=(0, 2 * p99))
-        axis.axvline(p50, color="k", lw=1)
-        axis.axvline(p99, color="r", lw=1)
-        axis.set_title(f"{name}: p50 {p50:.2f}, p99 {p99:.2f} ms", fontsize=9)
+        axis.hist(taken, bins=60, range=(0, 1.3 * p99))
+        axis.axvline(p50, color="k", lw=1, label=f"p50 {p50:.2f} ms")
+        axis.axvline(p99, color="r", lw=1, label=f"p99 {p99:.2f} ms")
+        axis.set_title(name, fontsize=9)
+        axis.legend(fontsize=8)
         axis.set_xlabel("ms")
     figure.savefig(path, dpi=110)
 
