@@ -31,15 +31,20 @@ tell("ready");
 def test_labels_by_keyboard_and_shows_the_next_pair_at_once(kit, site, page):
     kit.enter(page, site, "anna")
     said = []
-    for key, choice in (
+    answers = (
         ("ArrowLeft", "left"),
         ("ArrowRight", "right"),
         ("ArrowDown", "tie"),
         ("x", "incomparable"),
-    ):
+    )
+    for done, (key, choice) in enumerate(answers, start=1):
         kit.settle(page)
         left, right = kit.press_and_wait(page, key)
         said.append({"left": left, "right": right}.get(choice, choice))
+        # The mark follows the drawn frame: a key before it would be counted with the one before.
+        page.wait_for_function(
+            "(done) => performance.getEntriesByName('simrl:wait').length === done", arg=done
+        )
     kit.wait_for(page, lambda: len(kit.stored(site.store)) == 4, "four answers")
     for answer, meant in zip(kit.stored(site.store), said, strict=True):
         word = answer.value["choice"]
