@@ -4,8 +4,8 @@
 
 Jiang, Ekwedike and Liu 2018, "Feedback-based tree search for reinforcement learning": a batch of
 searches of small depth, from positions of games that the policy plays, whose leaves the network
-judges; its policy then learns their choices by classification and its value their values by
-regression, and with both the next batch looks further than the one before.
+judges; its policy then learns their choices by classification and its value the returns of these
+games by regression, and with both the next batch looks further than the one before.
 """
 
 from __future__ import annotations
@@ -18,10 +18,22 @@ import torch
 from torch import Tensor
 
 from simrl.core.seeding import torch_generator
+from simrl.learn.batch import Batch
 from simrl.learn.distillation import DistillationConfig, DistillationLearner, SearchedRows
 from simrl.nn.actor_critic import ActorCritic
 
-Searcher = Callable[[ActorCritic, torch.Generator], SearchedRows]
+
+@dataclass(frozen=True)
+class Findings:
+    """Hold what one batch of searches found."""
+
+    rows: SearchedRows
+    """The searched positions."""
+    played: tuple[Batch, ...] = ()
+    """The games between them, for the value; without them it learns from the searches' values."""
+
+
+Searcher = Callable[[ActorCritic, torch.Generator], Findings]
 """Samples positions and searches them, with a network as prior and leaf evaluator."""
 Report = Callable[[int, Mapping[str, float]], None]
 """Is told an iteration's number, from 1 on, and its metrics."""
@@ -69,7 +81,7 @@ class FeedbackSearch:
         self.iteration = 0
         self.history: list[dict[str, Tensor]] = [_copy(net)]
         self._generator = torch_generator(seed, "feedback_search")
-        self._batches: list[SearchedRows] = []
+        self._batches: list[Findings] = []
 
     def run(self, report: Report | None = None) -> list[dict[str, float]]:
         """Run the iterations that are left and return each one's metrics."""
@@ -87,12 +99,16 @@ class FeedbackSearch:
         `search/changed` (share of rows in which another action than the policy's own draw is best).
         """
         self.net.eval()
-        rows = self.searcher(self.net, self._generator)
+        found = self.searcher(self.net, self._generator)
+        rows = found.rows
         if not len(rows):
             raise ValueError("the searcher found no position in which there was a choice")
-        self._batches = [*self._batches, rows][-self.config.keep :]
+        self._batches = [*self._batches, found][-self.config.keep :]
         self.net.train()
-        metrics = self.learner.fit(SearchedRows.join(self._batches))
+        metrics = self.learner.fit(
+            SearchedRows.join([batch.rows for batch in self._batches]),
+            [game for batch in self._batches for game in batch.played],
+        )
         self.net.eval()
         self.iteration += 1
         self.history.append(_copy(self.net))

@@ -8,6 +8,7 @@ from numba import njit
 from torch import Tensor
 
 from simrl.core.spec import EnvSpec
+from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.buffer import RolloutBuffer
 
 
@@ -50,6 +51,28 @@ def next_values(
     step, lane = buffer.final_index.unbind(-1)
     result[step, lane] = final_value
     return result.masked_fill_(buffer.terminated.unsqueeze(-1), 0.0)
+
+
+def advantages(
+    net: ActorCritic,
+    buffer: RolloutBuffer,
+    reward: Tensor,
+    gamma: float | Tensor,
+    gae_lambda: float,
+) -> Tensor:
+    """Return the advantages `[T, L, V]` of what `net` collected; with its values they are returns.
+
+    reward: those of each value group `[T, L, V]`; gamma, gae_lambda: see `gae`.
+    """
+    with torch.no_grad():
+        last_value = net.value(buffer.next_obs, buffer.next_state)
+        if len(buffer.final_index):
+            final_value = net.value(buffer.final_obs, buffer.final_state)
+        else:
+            final_value = last_value[:0]
+    following = next_values(buffer.value, last_value, buffer, final_value)
+    done = buffer.terminated | buffer.truncated
+    return gae(reward, buffer.value, following, done, gamma, gae_lambda)
 
 
 def gae(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,6 +65,19 @@ class RolloutBuffer:
     def num_lanes(self) -> int:
         """Number of lanes L."""
         return self.reward.shape[1]
+
+    def clone(self) -> RolloutBuffer:
+        """Return a copy that the next `collect` leaves alone."""
+        return RolloutBuffer(
+            **{each.name: _clone(getattr(self, each.name)) for each in fields(self)}
+        )
+
+
+def _clone(value: Any) -> Any:
+    """Copy a tensor, a dict of tensors, or nothing."""
+    if isinstance(value, dict):
+        return {name: each.clone() for name, each in value.items()}
+    return value if value is None else value.clone()
 
 
 def allocate(

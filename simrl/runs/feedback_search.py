@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from simrl.core.env import VecEnv
-from simrl.learn.distillation import SearchedRows
+from simrl.learn.distillation import SearchedRows, played_batch
+from simrl.learn.feedback_search import Findings
 from simrl.learn.policy import NetworkPolicy
 from simrl.nn.actor_critic import ActorCritic
 from simrl.rollout.engine import RolloutEngine
 from simrl.rollout.seating import Seating
-from simrl.search.agent_model import AgentModel, Situation
-from simrl.search.lookahead import LookaheadConfig, lookahead, rollout_returns
+from simrl.search.agent_model import AgentModel
+from simrl.search.lookahead import LookaheadConfig, lookahead
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,17 @@ class SamplerConfig:
     """The search."""
     step: float = 0.3
     """How far a target leaves the prior for each standard error; see `LookaheadResult.target`."""
-    value_depth: int = 0
-    """Decisions of the policy's rollouts, with the critic at their ends, whose mean return is the
-    target of the value; 0: the search's own value, which sees no further than the search."""
-    value_rollouts: int = 4
-    """Rollouts of each position for that."""
+    gae_lambda: float | None = 0.95
+    """Weight of longer returns in the value's targets, which every step of the games between gives;
+    None: the search's own value of the positions, which sees no further than the search."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("moments", "gap", "value_rollouts"):
+        for name in ("moments", "gap"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.value_depth < 0:
-            raise ValueError(f"value_depth must not be negative, got {self.value_depth}")
+        if self.gae_lambda is not None and not 0.0 <= self.gae_lambda <= 1.0:
+            raise ValueError(f"gae_lambda must be from 0 to 1, got {self.gae_lambda}")
         if not 0.0 < self.step <= 1.0:
             raise ValueError(f"step must be above 0 and at most 1, got {self.step}")
 
@@ -58,19 +57,27 @@ class PositionSearcher:
     ) -> None:
         """Play in `env`; `model` searches with the network that plays."""
         self.model, self.config = model, config or SamplerConfig()
-        seating = Seating.self_play(env, NetworkPolicy(model.net), train=False)
+        seating = Seating.self_play(env, NetworkPolicy(model.net))
         self.engine = RolloutEngine(env, seating, seed=seed)
 
-    def __call__(self, net: ActorCritic, rng: torch.Generator) -> SearchedRows:
+    def __call__(self, net: ActorCritic, rng: torch.Generator) -> Findings:
         """Search one batch; ValueError if `net` is not the model's."""
         if net is not self.model.net:
             raise ValueError("the searcher plays and searches with its model's network alone")
-        parts = []
+        parts, played = [], []
         for _ in range(self.config.moments):
-            for _ in range(self.config.gap):
-                self.engine.step()
+            games = self.engine.collect(self.config.gap)
+            if self.config.gae_lambda is not None:
+                played.append(
+                    played_batch(
+                        net,
+                        games.clone(),
+                        gamma=self.model.gamma,
+                        gae_lambda=self.config.gae_lambda,
+                    )
+                )
             parts.append(self._search(rng))
-        return SearchedRows.join(parts)
+        return Findings(SearchedRows.join(parts), tuple(played))
 
     def _search(self, rng: torch.Generator) -> SearchedRows:
         """Search every game as it stands, where the drawn agent has a choice."""
@@ -84,23 +91,12 @@ class PositionSearcher:
         judged = result.logits > -math.inf
         chosen = (judged.sum(1) > 1).nonzero().squeeze(1)
         own = {name: value[torch.arange(len(seat)), seat] for name, value in by_seat.items()}
-        value = result.value
-        if self.config.value_depth:
-            value = self._followed(situation, rng)
         rows = SearchedRows(
             self.model.seen(situation),
             own,
             result.plan[:, :, 0],
             judged,
             result.target(self.config.step),
-            value,
+            result.value,
         )
         return rows.rows(chosen)
-
-    def _followed(self, situation: Situation, rng: torch.Generator) -> Tensor:
-        """Return the mean return `[B]` of following the policy from the situations on."""
-        count = self.config.value_rollouts
-        many = torch.arange(len(situation.seat)).repeat_interleave(count)
-        futures = self.model.imagine(situation.take(many), rng)
-        returns, _ = rollout_returns(self.model, futures, self.config.value_depth, rng)
-        return returns.unflatten(0, (-1, count)).mean(1)

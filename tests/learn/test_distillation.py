@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -144,17 +145,53 @@ def test_feedback_search_is_the_same_from_the_same_seed():
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_values_are_taught_by_rollouts_that_go_further_than_the_search():
-    """Rock-paper-scissors to its end, 9 rounds: the value's targets are whole numbers of wins."""
-    env = make_env("rock-paper-scissors", 6, rounds=9)
+def rps_search(net, env, **sampler):
+    """Search games of rock-paper-scissors of 9 rounds."""
     plugin = env_plugin("rock-paper-scissors")
     dynamics = plugin.dynamics(make_config(plugin.config, {"rounds": 9}, "rock-paper-scissors"))
-    model = AgentModel(dynamics, env.spec, make_net(env), gamma=1.0)
+    model = AgentModel(dynamics, env.spec, net, gamma=1.0)
     looks = LookaheadConfig(candidates=3, depth=1)
-    sampler = SamplerConfig(moments=1, gap=2, lookahead=looks, value_depth=9, value_rollouts=1)
-    rows = PositionSearcher(env, model, sampler)(model.net, torch.Generator().manual_seed(0))
-    assert len(rows) == 6 and bool((rows.value.abs() <= 7).all())  # 7 rounds are left
-    assert torch.equal(rows.value, rows.value.round())
+    return PositionSearcher(env, model, SamplerConfig(lookahead=looks, **sampler))
+
+
+def test_values_are_taught_by_every_step_of_the_games_between():
+    """Undiscounted Monte Carlo returns of 9 rounds are whole numbers, the opponent's negated."""
+    env = make_env("rock-paper-scissors", 6, rounds=9)
+    net = make_net(env)
+    searcher = rps_search(net, env, moments=3, gap=9, gae_lambda=1.0)
+    found = searcher(net, torch.Generator().manual_seed(0))
+    assert len(found.rows) == 18 and len(found.played) == 3
+    for games in found.played:
+        returns = games.returns.squeeze(-1)
+        assert returns.shape == (9, 12)
+        assert torch.allclose(returns, returns.round(), atol=1e-5)
+        assert torch.allclose(returns[:, ::2], -returns[:, 1::2], atol=1e-5)
+        assert torch.allclose(returns[0], games.buffer.reward.sum(0), atol=1e-5)
+    first, last = found.played[0], found.played[-1]
+    assert not torch.equal(first.buffer.reward, last.buffer.reward)  # copies, not one buffer
+    assert first.returns.abs().max() > 1
+    bare = rps_search(net, env, moments=1, gap=2, gae_lambda=None)
+    assert bare(net, torch.Generator()).played == ()
+
+
+@pytest.mark.parametrize("recurrent", ["none", "lstm"])
+def test_a_value_learns_from_the_games_and_the_policy_stays(recurrent):
+    """Games worth 5 and searches worth 0: the value says 5, the policy keeps near what it was."""
+    env = make_env("rock-paper-scissors", 6, rounds=9)
+    net = make_net(env, recurrent=recurrent, recurrent_width=8)
+    found = rps_search(net, env, moments=2, gap=9)(net, torch.Generator().manual_seed(0))
+    rows = replace(found.rows, value=torch.zeros(len(found.rows)))
+    for games in found.played:
+        games.returns.fill_(5.0)
+        games.returns[0] += 1.0  # of one value all targets would have no scale
+    config = DistillationConfig(
+        learning_rate=1e-2, epochs=150, minibatch_size=6, value_minibatch_size=54, anchor=0.3
+    )
+    metrics = DistillationLearner(net, config).fit(rows, found.played)
+    game = found.played[0].buffer
+    _, value = net.sequence(game.obs, game.start_state, game.episode_start)
+    assert value[1:].mean().item() == pytest.approx(5.0, abs=0.3)
+    assert metrics["loss/moved"] < 0.1
 
 
 def test_the_searcher_refuses_another_network():
@@ -165,6 +202,8 @@ def test_the_searcher_refuses_another_network():
         FeedbackSearchConfig(iterations=0)
     with pytest.raises(ValueError, match="learning_rate"):
         DistillationConfig(learning_rate=0.0)
+    with pytest.raises(ValueError, match="gae_lambda"):
+        SamplerConfig(gae_lambda=1.5)
 
 
 def test_memory_goes_to_the_agent_whose_it_is():
@@ -176,7 +215,7 @@ def test_memory_goes_to_the_agent_whose_it_is():
     model = AgentModel(dynamics, env.spec, net, gamma=1.0)
     looks = LookaheadConfig(candidates=3, depth=2)
     searcher = PositionSearcher(env, model, SamplerConfig(moments=1, gap=3, lookahead=looks))
-    rows = searcher(net, torch.Generator().manual_seed(0))
+    rows = searcher(net, torch.Generator().manual_seed(0)).rows
     state = searcher.engine.state_dict()
     whole = state["states"]["policy"]["h"].unflatten(0, (6, 2))
     assert len(rows) == 6

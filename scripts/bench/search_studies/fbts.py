@@ -42,8 +42,6 @@ SAMPLER = SamplerConfig(
     moments=12,
     gap=10,
     lookahead=LookaheadConfig(candidates=4, depth=12, rollouts=4, rounds=1),
-    value_depth=50,
-    value_rollouts=1,
 )
 FEEDBACK = FeedbackSearchConfig(
     iterations=8,
