@@ -89,6 +89,8 @@ class Batch:
     so that samples may be shuffled."""
     mirror: Mirror | None = None
     """What doubles the samples by their mirror images, where given."""
+    image_log_prob: Tensor | None = None
+    """Log-probabilities of the images when acting `[T, L]`, where there are images."""
     _samples: dict[str, Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +116,8 @@ class Batch:
 
     def _doubled(self, name: str, value: Tensor) -> Tensor:
         """Append the images of `value` `[T, L, ...]` as more lanes; figures are those of both."""
+        if name == "log_prob" and self.image_log_prob is not None:
+            return torch.cat([value, self.image_log_prob], 1)
         key = name.removeprefix("obs/")
         if self.mirror is None or key not in self.mirror.groups:
             return torch.cat([value, value], 1)

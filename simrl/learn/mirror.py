@@ -1,8 +1,10 @@
 """Learn from every sample and from its mirror image: robots are alike on both sides.
 
 Mittal et al. 2024, "Symmetry Considerations for Learning Task Symmetric Robot Policies": PPO's
-batches are doubled by images, which have the same advantage, return and old probability.  Gaits
-grow even, and a step teaches about both sides.
+batches are doubled by images, which have the same advantage and return.  Gaits grow even, and a
+step teaches about both sides.  Unlike there, an image's old probability is what the policy gave it,
+not that of the original: else an uneven policy seems to have moved far before it learned anything,
+and whatever watches how far it moves (the clip, `PPOConfig.adapt_kl`) brings learning to a halt.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from simrl.learn.batch import Batch, Minibatch
 from simrl.learn.explicit import ExplicitGradient
 from simrl.learn.mirror import Mirror
 from simrl.learn.reference import Reference
-from simrl.learn.returns import gae, grouped_rewards, next_values
+from simrl.learn.returns import advantages, grouped_rewards
 from simrl.learn.schedules import ScheduleKind, scheduled
 from simrl.learn.shards import ShardedGradient
 from simrl.nn.actor_critic import ActorCritic
@@ -204,13 +204,6 @@ class PPOLearner:
     def prepare(self, buffer: RolloutBuffer) -> Batch:
         """Compute returns and advantages of `buffer` and lay it out for minibatches."""
         config = self.config
-        with torch.no_grad():
-            last_value = self.net.value(buffer.next_obs, buffer.next_state)
-            if len(buffer.final_index):
-                final_value = self.net.value(buffer.final_obs, buffer.final_state)
-            else:
-                final_value = last_value[:0]
-        following = next_values(buffer.value, last_value, buffer, final_value)
         reward = grouped_rewards(self.net.spec, buffer)
         if config.reward_clip is not None:
             reward = reward.clamp(-config.reward_clip, config.reward_clip)
@@ -220,8 +213,7 @@ class PPOLearner:
             kl = self._distance(buffer, outputs)
             reward = reward.clone()
             reward[..., 0] -= config.reference_coef * kl
-        done = buffer.terminated | buffer.truncated
-        advantage = gae(reward, buffer.value, following, done, self.gamma, config.gae_lambda)
+        advantage = advantages(self.net, buffer, reward, self.gamma, config.gae_lambda)
         returns = advantage + buffer.value
         if config.normalise_value:
             self.net.update_value_scale(returns)
@@ -229,6 +221,7 @@ class PPOLearner:
         if config.normalise_advantage:
             scale = float(total.std(unbiased=False)) if self.reference is not None else 1.0
             total = losses.normalised(total)
+        obs = self._seen(buffer)
         return Batch(
             buffer,
             total,
@@ -237,8 +230,9 @@ class PPOLearner:
             reference=outputs,
             reference_kl=kl,
             advantage_scale=max(scale, 1e-8),
-            obs=self._seen(buffer),
+            obs=obs,
             mirror=self.mirror,
+            image_log_prob=self._image_log_prob(buffer, obs),
         )
 
     def _seen(self, buffer: RolloutBuffer) -> dict[str, Tensor]:
@@ -248,6 +242,19 @@ class PPOLearner:
         """
         obs = self.net.remember_sequence(buffer.obs, buffer.start_state, buffer.episode_start)
         return {name: obs[name] for name in sorted(self.net.reads)}
+
+    @torch.no_grad()
+    def _image_log_prob(self, buffer: RolloutBuffer, obs: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the log-probabilities `[T, L]` of the mirror images of what was done."""
+        if self.mirror is None:
+            return None
+        seen = {
+            name: self.mirror(name, value) if name in self.mirror.groups else value
+            for name, value in obs.items()
+        }
+        dist, _ = self.net.sequence(seen, buffer.start_state, buffer.episode_start)
+        image = self.mirror("action", buffer.action).flatten(0, 1)
+        return dist.log_prob(image).unflatten(0, tuple(buffer.action.shape[:2]))
 
     def loss(
         self, batch: Minibatch, entropy_coef: float, reference_coef: float = 0.0

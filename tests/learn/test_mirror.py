@@ -55,7 +55,7 @@ def test_every_sample_stands_beside_its_image(critic, history):
     batch = learner.prepare(buffer)
     (all_,) = batch.minibatches(1000, torch.Generator().manual_seed(0))
     assert len(all_.log_prob) == 2 * 30
-    order = torch.argsort(all_.log_prob, stable=True)  # a sample and its image share it
+    order = torch.argsort(all_.advantage, stable=True)  # a sample and its image share it
     mirror = Mirror.of(env.spec)
     pairs = order.unflatten(0, (30, 2))
     for name, value in (("action", all_.action), *((k, v[0]) for k, v in all_.obs.items())):
@@ -63,6 +63,11 @@ def test_every_sample_stands_beside_its_image(critic, history):
         assert torch.allclose(mirror(name, left), right, atol=1e-5), name
     for value in (all_.advantage, all_.returns[:, 0], all_.value[:, 0]):
         assert torch.equal(value[pairs[:, 0]], value[pairs[:, 1]])
+    # Before learning nothing has moved, neither for the samples nor for their images.
+    dist, _ = net.sequence(all_.obs, {}, all_.episode_start)
+    assert torch.allclose(dist.log_prob(all_.action), all_.log_prob, atol=1e-4)
+    gap = all_.log_prob[pairs[:, 0]] - all_.log_prob[pairs[:, 1]]
+    assert float(gap.abs().max()) > 1e-2  # this policy is uneven
 
 
 def test_policies_grow_even():
