@@ -5,7 +5,7 @@ the policy is trained on the choice among these, -sum_k target_k log p(a_k) / su
 does not ask it to give up all that the search did not look at.
 
 The value learns what the searches think of their positions or, where the games between them are
-given, the returns of the policy that played these: of every step, not of the few that were searched.
+given, the returns of the policy that played these: of every step, not only of those searched.
 """
 
 from __future__ import annotations
