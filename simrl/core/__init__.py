@@ -9,6 +9,7 @@ from simrl.core.dynamics import (
     unroll,
 )
 from simrl.core.env import VecEnv
+from simrl.core.guide import Guide
 from simrl.core.policy import Policy, PolicyOutput
 from simrl.core.replay import Replay, load_replay
 from simrl.core.spec import Block, Column, EnvSpec, Layout, vector
@@ -22,6 +23,7 @@ __all__ = [
     "DiscreteActions",
     "Dynamics",
     "EnvSpec",
+    "Guide",
     "Head",
     "Layout",
     "Obs",

@@ -22,6 +22,7 @@ import numpy as np
 from simrl.core.controls import Controls
 from simrl.core.dynamics import Dynamics
 from simrl.core.env import VecEnv
+from simrl.core.guide import Guide
 from simrl.core.option_types import check_types
 from simrl.core.policy import Policy
 from simrl.core.replay import Replay
@@ -74,6 +75,8 @@ class ControllerPlugin:
     """Frozen dataclass of the controller's options; every field has a default."""
     make: Callable[[EnvSpec, Any], Policy]
     """Build the policy: `make(spec, config)`."""
+    guided: Callable[[EnvSpec, Any, Guide], Policy] | None = None
+    """Build it guided by a trained run: `guided(spec, config, guide)`; None if it cannot be."""
 
 
 def env_names() -> list[str]:

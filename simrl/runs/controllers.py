@@ -2,6 +2,7 @@
 
 nmpc:horizon=20            a controller, a scripted policy or a search, as `simrl evaluate` takes
 ppo:runs/a+runs/b+runs/c   runs of one recipe, its training seeds; ppo: may be left out
+mppi:runs/a:horizon=8      a controller guided by a run: its policy begins plans, its critic ends them
 residual:runs/x            any run; what stands before the colon is a word for people
 runs/quadruped-*           the same by a pattern
 sac:best.zip               what stable-baselines3 trained: sac, td3, ddpg, ppo
@@ -27,6 +28,7 @@ from simrl.core.policy import Policy
 from simrl.core.spec import EnvSpec
 from simrl.learn.checkpoint import Checkpoints
 from simrl.runs.config import is_run, run_config
+from simrl.runs.fit import check_fits
 from simrl.runs.policies import SEARCHES, named_policy, named_run, run_weights, split_words
 
 OWN_NAME = re.compile(r"^(?P<label>[\w .+/-]+)=(?P<name>.+)$")
@@ -81,7 +83,7 @@ def make_member(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Pol
     """
     folder, which = _run_of(name)
     if folder is not None:
-        _check_run(folder, spec)
+        check_fits(folder, spec)
         return named_policy(f"{folder}@{which}" if which else folder, spec, env_options)
     if name.endswith(".zip"):
         return _zipped(name, spec)
@@ -99,7 +101,7 @@ def _entrant(typed: str, grids: GridFile, interfaces: Mapping[str, Mapping[str, 
     label, name = (match["label"], match["name"]) if match else ("", typed)
     members = _members(name)
     known_name(members[0], grids.task)
-    run, _ = _run_of(members[0])
+    run, _ = _learned_by(members[0])
     kind = name.partition(":")[0]
     options: dict[str, Any] = dict(grids.interfaces.get(kind, {}))
     facts: dict[str, Any] = {}
@@ -111,13 +113,12 @@ def _entrant(typed: str, grids: GridFile, interfaces: Mapping[str, Mapping[str, 
             "agent_steps": [_trained_for(member) for member in members],
         }
         for member in members[1:]:
-            own = run_config(str(_run_of(member)[0])).env_options
+            own = run_config(str(_learned_by(member)[0])).env_options
             if {key: own[key] for key in grids.interface if key in own} != options:
                 raise ValueError(f"{name}: {member} acts through another interface than the first")
     for key in (kind, name, label):
         options |= interfaces.get(key, {})
-    guided = is_run(named_run(members[0])[0])  # a search
-    learned = run is not None or guided or members[0].endswith(".zip")
+    learned = run is not None or members[0].endswith(".zip")
     return Entrant(label or _short(name, members), members, options, learned, facts)
 
 
@@ -155,6 +156,15 @@ def _run_of(name: str) -> tuple[str | None, str]:
     return None, ""
 
 
+def _learned_by(name: str) -> tuple[str | None, str]:
+    """Return folder and checkpoint of the run that `name` is or is guided by."""
+    folder, which = _run_of(name)
+    if folder is None:
+        guide, which = named_run(name)  # of a search or a controller
+        folder = guide if is_run(guide) else None
+    return folder, which
+
+
 def known_name(name: str, task: str) -> None:
     """Raise ValueError with the valid names if nothing is called `name`."""
     if _run_of(name)[0] is not None:
@@ -174,42 +184,9 @@ def known_name(name: str, task: str) -> None:
         )
 
 
-def _check_run(folder: str, spec: EnvSpec) -> None:
-    """Raise ValueError if a run was trained in another task or on other observations."""
-    config = run_config(folder)
-    if config.env != spec.id:
-        raise ValueError(f"{folder} was trained in {config.env}, it cannot act in {spec.id}")
-    plugin = env_plugin(config.env)
-    trained = plugin.make(plugin.config(**config.env_options), 1).spec
-    for group in ("policy", "critic"):
-        old, new = trained.observations.get(group), spec.observations.get(group)
-        if group == "critic" and old is None:
-            continue
-        if old is None or new is None or old.names() != new.names():
-            sizes = [layout.size if layout else 0 for layout in (old, new)]
-            missing = _difference(old.names() if old else [], new.names() if new else [])
-            raise ValueError(
-                f"{folder} was trained on another layout of the observations {group!r}: "
-                f"{sizes[0]} numbers, here there are {sizes[1]}{missing}"
-            )
-    if trained.actions != spec.actions:
-        raise ValueError(f"{folder} was trained with other actions than these scenarios have")
-
-
-def _difference(old: Sequence[str], new: Sequence[str]) -> str:
-    gone = [name for name in old if name not in set(new)]
-    more = [name for name in new if name not in set(old)]
-    parts = [
-        f"{word} {', '.join(names[:3])}"
-        for word, names in (("without", gone), ("with", more))
-        if names
-    ]
-    return f" ({' and '.join(parts)})" if parts else " in another order"
-
-
 def _fingerprint(name: str) -> str:
     """Return a short hash of a run's weights, which tells one training from another."""
-    folder, which = _run_of(name)
+    folder, which = _learned_by(name)
     digest = hashlib.sha256()
     for key, value in sorted(run_weights(str(folder), which).items()):
         digest.update(key.encode())
@@ -219,7 +196,7 @@ def _fingerprint(name: str) -> str:
 
 def _trained_for(name: str) -> int:
     """Return the agent-steps of a run's newest checkpoint."""
-    folder, _ = _run_of(name)
+    folder, _ = _learned_by(name)
     return max(Checkpoints(Path(str(folder)) / "checkpoints").steps(), default=0)
 
 
@@ -271,6 +248,9 @@ def _factory(name: str) -> Any:
 def _short(name: str, members: Sequence[str]) -> str:
     """Shorten a run's path to the names of its folder; other names stay."""
     folder, which = _run_of(members[0])
+    guide, _ = _learned_by(members[0])
+    if folder is None and guide is not None:
+        return name.replace(guide, Path(guide).resolve().name, 1)
     if folder is None and not members[0].endswith(".zip"):
         return name
     prefix, colon, _ = name.partition(":")

@@ -39,7 +39,8 @@ def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Po
     the best checkpoint if there is one and else the newest, `RUN@best`, `RUN@newest`,
     `RUN@12000000` (the checkpoint after so many agent-steps) and `RUN@snapshot-000012000000` (a
     league opponent) say which.  A controller's options may follow its name, such as
-    `nmpc:solver=ipopt:horizon=30`, each value in YAML.  `mcts:1000` and `search:RUN` are players
+    `nmpc:solver=ipopt:horizon=30`, each value in YAML; a run may stand before them and guide it, as
+    in `mppi:RUN@best:horizon=8`, see `simrl.runs.guides`.  `mcts:1000` and `search:RUN` are players
     that search, see `simrl.runs.searchers.search_player`.  ValueError lists the valid names.
     """
     scripted = env_plugin(spec.id).policies
@@ -47,11 +48,9 @@ def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Po
         return make_scripted(spec.id, name, **env_options)
     if name == "random":
         return RandomPolicy(spec)
-    kind, colon, rest = name.partition(":")
+    kind, _, rest = name.partition(":")
     if kind in controller_names():
-        options = re.split(r":(?=\w+=)", rest) if colon else []  # a value may hold colons itself
-        controller = controller_plugin(kind)
-        return controller.make(spec, make_config(controller.config, parse_options(options), kind))
+        return _controller(kind, rest, spec, env_options)
     if kind in SEARCHES:
         from simrl.runs.searchers import search_player  # it imports compiled kernels
 
@@ -72,12 +71,39 @@ def split_words(text: str) -> list[str]:
     return re.split(r":(?=\w+=|\d+(?::|$))", text)
 
 
+def controller_words(rest: str) -> tuple[str, list[str]]:
+    """Part what follows a controller's name: the run that guides it, "" if none, and options."""
+    words = re.split(r":(?=\w+=)", rest) if rest else []  # a value may hold colons itself
+    if words and not re.match(r"\w+=", words[0]):
+        return words[0], words[1:]
+    return "", words
+
+
 def named_run(name: str) -> tuple[str, str]:
-    """Return folder and checkpoint of `RUN`, `RUN@WHICH`, `search:RUN...`; others stay whole."""
+    """Return folder and checkpoint of `RUN@WHICH`, `search:RUN...`, `mppi:RUN...`.
+
+    Other names stay whole.
+    """
     kind, _, rest = name.partition(":")
-    run = split_words(rest)[0] if kind == "search" else name
+    run = name
+    if kind == "search":
+        run = split_words(rest)[0]
+    elif rest and kind in controller_names():
+        run = controller_words(rest)[0] or name
     folder, _, which = run.partition("@")
     return folder, which
+
+
+def _controller(kind: str, rest: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Policy:
+    """Build a controller by its name and what follows the colon."""
+    run, options = controller_words(rest)
+    controller = controller_plugin(kind)
+    config = make_config(controller.config, parse_options(options), kind)
+    if not run:
+        return controller.make(spec, config)
+    from simrl.runs.guides import guided_controller  # it builds on this module
+
+    return guided_controller(kind, run, config, spec, env_options)
 
 
 def load_run_policy(folder: Path | str, which: str = "") -> Policy:

@@ -79,6 +79,18 @@ class EndedLoses(Sound):
         return after, reward, discount
 
 
+class ShowsAnotherBoard(Sound):
+    def observe(self, state):
+        shown = dict(self.inner.observe(state))
+        shown["policy"] = -shown["policy"]
+        return shown
+
+
+class ShowsTooLittle(Sound):
+    def observe(self, state):
+        return {"policy": self.inner.observe(state)["policy"]}
+
+
 BROKEN = [
     (WrongState, r"next state of dynamics against snapshot\(\)"),
     (WrongReward, "reward of dynamics against env"),
@@ -90,6 +102,8 @@ BROKEN = [
     (WrongShape, "reward must be torch.float32"),
     (EndedGoesOn, "reward of dynamics against env"),
     (EndedLoses, "of the ended state of dynamics against final_obs"),
+    (ShowsAnotherBoard, "group 'policy' of observe against env"),
+    (ShowsTooLittle, r"observe shows no group '.*', only \['policy'\]"),
 ]
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 from simrl.core import Dynamics, EnvSpec
 from simrl.core.plugins import ControllerPlugin
 from simrl_controllers.sampling.cem import CemConfig, CemUpdate
+from simrl_controllers.sampling.guided import guided
 from simrl_controllers.sampling.mppi import MppiConfig, MppiUpdate
 from simrl_controllers.sampling.plan import SUITED, Effort, PlanDistribution, SamplingConfig, Update
 from simrl_controllers.sampling.planner import Proposal, SamplingPolicy, TerminalValue
 from simrl_controllers.sampling.predictive import PredictiveConfig, PredictiveUpdate
-from simrl_controllers.sampling.proposal import Observe, PolicyProposal, observe_state
+from simrl_controllers.sampling.proposal import (
+    Observe,
+    PolicyProposal,
+    observe_alone,
+    observe_state,
+)
 from simrl_controllers.sampling.spline import Spline, SplineKind
 
 
@@ -74,16 +80,19 @@ predictive_sampling = ControllerPlugin(
     "keep the best of a few noisy plans, rolled out in the task's model",
     PredictiveConfig,
     make_predictive,
+    guided(make_predictive),
 )
 mppi = ControllerPlugin(
     "average noisy plans by the exponent of their cost (path integral control)",
     MppiConfig,
     make_mppi,
+    guided(make_mppi),
 )
 cem = ControllerPlugin(
     "fit plans to the cheapest samples over a few iterations (cross-entropy method)",
     CemConfig,
     make_cem,
+    guided(make_cem),
 )
 
 __all__ = [
@@ -106,10 +115,12 @@ __all__ = [
     "TerminalValue",
     "Update",
     "cem",
+    "guided",
     "make_cem",
     "make_mppi",
     "make_predictive",
     "mppi",
+    "observe_alone",
     "observe_state",
     "predictive_sampling",
 ]

@@ -23,7 +23,7 @@ class SamplingConfig:
     samples: int | None = None
     """Plans tried in each iteration, the one at hand among them."""
     knots: int | None = None
-    """Knots K of a plan's spline, from 1 to the horizon."""
+    """Knots K of a plan's spline, from 1 to the horizon; left open, no more than that."""
     spline: SplineKind = "linear"
     """How controls between knots are found: zero (held), linear or cubic."""
     noise: tuple[float, ...] | None = None
@@ -33,11 +33,17 @@ class SamplingConfig:
     """Share of the samples that are drawn at a fifth of the noise, to polish the plan."""
     iterations: int | None = None
     """Times that plans are sampled and the distribution is moved, for each action."""
-    gamma: float = 1.0
-    """Discount of rewards per step."""
-    end_cost: float = 20.0
-    """Cost of a plan that ends the task within the horizon [reward]; where every step costs,
-    ending early would otherwise look cheap."""
+    gamma: float | None = None
+    """Discount of rewards per step; None: 1, or that of the run that guides the plans."""
+    end_cost: float | None = None
+    """Cost of a plan that ends the task within the horizon [reward]; where every step costs, ending
+    early would otherwise look cheap.  None: 20, or 0 where a run values the ends of plans: it has
+    learned what an early end forgoes."""
+    guide_plans: int = 4
+    """Plans that a guiding run proposes in each step: what its policy does from here on, once in
+    its mode and else drawn; 0: none.  The cheapest of them and the last plan is improved."""
+    guide_value: bool = True
+    """Whether the critic of a guiding run values the ends of plans."""
 
     def __post_init__(self) -> None:
         lowest = {"horizon": 1, "samples": 2, "iterations": 1, "knots": 1}
@@ -48,10 +54,12 @@ class SamplingConfig:
         noise = self.noise
         if noise is not None and not (noise and all(0.0 < value < float("inf") for value in noise)):
             raise ValueError(f"noise must be positive numbers, got {noise}")
-        if not 0.0 < self.gamma <= 1.0:
+        if self.gamma is not None and not 0.0 < self.gamma <= 1.0:
             raise ValueError(f"gamma must be above 0 and at most 1, got {self.gamma}")
         if self.fine is not None and not 0.0 <= self.fine <= 1.0:
             raise ValueError(f"fine must be from 0 to 1, got {self.fine}")
+        if self.guide_plans < 0:
+            raise ValueError(f"guide_plans must be at least 0, got {self.guide_plans}")
 
 
 @dataclass(frozen=True)
@@ -75,10 +83,12 @@ SUITED: Mapping[str, Effort] = {
 
 
 def effort(config: SamplingConfig, system: str) -> Effort:
-    """Fill what `config` leaves open; ValueError if there are more knots than steps."""
+    """Fill what `config` leaves open; ValueError if it asks for more knots than steps."""
     names = [field.name for field in fields(Effort)]
     given = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
     filled = replace(SUITED.get(system, Effort()), **given)
+    if config.knots is None:
+        return replace(filled, knots=min(filled.knots, filled.horizon))
     if filled.knots > filled.horizon:
         raise ValueError(
             f"knots must be at most the horizon of {filled.horizon}, got {filled.knots}"

@@ -21,6 +21,8 @@ Proposal = Callable[[Tensor, int, torch.Generator], Tensor]
 TerminalValue = Callable[[Tensor], Tensor]
 """Tell the rewards `[B]` that are to come after states `[B, S]`: any function, such as the classes
 of `simrl_controllers.terminal_value`."""
+END_COST = 20.0
+"""What an early end costs unless the options say otherwise [reward]."""
 MAX_NUMBERS = 2**26
 """Numbers of predicted states that one call of the model may return; more rows take more calls."""
 
@@ -59,13 +61,14 @@ class SamplingPolicy:
             update: Makes the update from the idle action and the initial spread, each `[size]`.
             dynamics: The model to plan with; the spec's own by default.
             terminal_value: Rewards expected after the last state of a plan; 0 by default.
-            proposal: Further plans to try in the first iteration, such as a `PolicyProposal`.
+            proposal: Plans to begin with, such as a `PolicyProposal`: the cheapest of them and the
+                last plan is improved, and all of them are among the first iteration's samples.
 
         Raises:
             ValueError: There is no model, or the environment is not one that can be planned for.
         """
         actions = _check_actions(spec)
-        self._spec, self._config = spec, config
+        self._spec = spec
         self._dynamics = _find_dynamics(spec, dynamics)
         self._terminal_value, self._proposal = terminal_value, proposal
         self._effort = effort(config, str(spec.physics.get("model", "")))
@@ -74,7 +77,9 @@ class SamplingPolicy:
         self._middle = 0.5 * (self._low + self._high)
         self._scale = _noise(self._effort, actions.size) * 0.5 * (self._high - self._low)
         self._update = update(self._middle, self._scale)
-        self._gamma = config.gamma ** torch.arange(self._effort.horizon + 1, dtype=torch.float64)
+        self._end_cost = END_COST if config.end_cost is None else config.end_cost
+        gamma = 1.0 if config.gamma is None else config.gamma
+        self._gamma = gamma ** torch.arange(self._effort.horizon + 1, dtype=torch.float64)
 
     def initial_state(self, num_rows: int) -> PolicyState:
         """Return plans that stay at the middle of every actuator's range."""
@@ -92,11 +97,14 @@ class SamplingPolicy:
         plan = PlanDistribution(mean, self._scale.expand_as(mean))
         usable = torch.ones(len(now), dtype=torch.bool)
         for index in range(self._effort.iterations):
-            knots = self._sample(plan, now, rng, first=index == 0)
-            cost = self._cost(now, knots)
+            if index == 0 and self._proposal is not None:
+                plan, knots, cost = self._begin(plan, now, rng)
+            else:
+                knots = torch.cat([plan.mean.unsqueeze(1), self._noisy(plan, rng)], dim=1)
+                cost = self._cost(now, knots)
             plan, weights, usable = self._improve(plan, knots, cost)
         action = self._controls(plan.mean, self._spline.basis[:1])[:, 0]
-        shifted = (self._spline.shift @ plan.mean).clamp(self._low, self._high)
+        shifted = self._within(self._spline.shift @ plan.mean)
         seconds = (time.perf_counter() - start) / max(1, len(now))
         extras = {
             "solve_time": torch.full((len(now),), seconds),
@@ -105,23 +113,38 @@ class SamplingPolicy:
         }
         return PolicyOutput(action, {"knots": shifted}, extras)
 
-    def _sample(
-        self, plan: PlanDistribution, now: Tensor, rng: torch.Generator, *, first: bool
-    ) -> Tensor:
-        """Draw knots `[rows, N (+ P), K, size]`: the mean, noisy copies, and what is proposed."""
-        config = self._effort
-        shape = (config.samples - 1, *plan.mean.shape[1:])
+    def _begin(
+        self, plan: PlanDistribution, now: Tensor, rng: torch.Generator
+    ) -> tuple[PlanDistribution, Tensor, Tensor]:
+        """Move to the cheapest of the last plan and the proposed ones, and sample about it.
+
+        Returns the moved plan, and the knots `[rows, 1 + P + N - 1, K, size]` and costs of all that
+        was tried: the last plan, those proposed, and noisy copies of the cheapest.
+        """
+        assert self._proposal is not None
+        proposed = self._spline.fit @ self._proposal(now, self._effort.horizon, rng)
+        given = torch.cat([plan.mean.unsqueeze(1), self._within(proposed)], dim=1)
+        known = self._cost(now, given)
+        best = given[torch.arange(len(given)), known.argmin(dim=1)]
+        plan = PlanDistribution(best, plan.scale)
+        noisy = self._noisy(plan, rng)
+        cost = torch.cat([known, self._cost(now, noisy)], dim=1)
+        return plan, torch.cat([given, noisy], dim=1), cost
+
+    def _noisy(self, plan: PlanDistribution, rng: torch.Generator) -> Tensor:
+        """Draw noisy copies of the plan `[rows, N - 1, K, size]`."""
+        shape = (self._effort.samples - 1, *plan.mean.shape[1:])
         noise = torch.randn(shape, generator=rng)
-        noise[: round(config.fine * len(noise))] *= FINE
-        noisy = plan.mean.unsqueeze(1) + plan.scale.unsqueeze(1) * noise
-        parts = [plan.mean.unsqueeze(1), noisy]
-        if first and self._proposal is not None:
-            parts.append(self._spline.fit @ self._proposal(now, config.horizon, rng))
-        return torch.cat(parts, dim=1).clamp(self._low, self._high)
+        noise[: round(self._effort.fine * len(noise))] *= FINE
+        return self._within(plan.mean.unsqueeze(1) + plan.scale.unsqueeze(1) * noise)
+
+    def _within(self, controls: Tensor) -> Tensor:
+        """Clip `[..., size]` to the bounds of the actions."""
+        return controls.clamp(self._low, self._high)
 
     def _controls(self, knots: Tensor, basis: Tensor) -> Tensor:
         """Evaluate knots `[..., K, size]` with rows of the basis; cubics overshoot, so clip."""
-        return (basis @ knots).clamp(self._low, self._high)
+        return self._within(basis @ knots)
 
     def _cost(self, now: Tensor, knots: Tensor) -> Tensor:
         """Unroll every plan in one call and return its cost `[rows, N]` float64, +inf if bad."""
@@ -136,7 +159,7 @@ class SamplingPolicy:
         alive = discounts.to(torch.float64).cumprod(dim=1)
         paid = rewards[:, :, 0].to(torch.float64) * self._gamma[:-1]
         paid[:, 1:] *= alive[:, :-1]
-        cost = self._config.end_cost * (1.0 - alive[:, -1]) - paid.sum(dim=1)
+        cost = self._end_cost * (1.0 - alive[:, -1]) - paid.sum(dim=1)
         last = states[:, -1]
         if self._terminal_value is not None:
             value = self._terminal_value(last).to(torch.float64)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from simrl.core import Dynamics, Obs, Policy
+from simrl.core import Dynamics, Obs, ObservedDynamics, Policy
 
 Observe = Callable[[Tensor], Obs]
 """Tell what a policy sees in states `[B, S]`: the groups that it reads, each `[B, ...]`."""
@@ -16,6 +16,16 @@ Observe = Callable[[Tensor], Obs]
 def observe_state(state: Tensor) -> Obs:
     """Show the state itself, which is enough for a policy that reads nothing else."""
     return {"state": state}
+
+
+def observe_alone(dynamics: ObservedDynamics) -> Observe:
+    """Show what the model says that its one agent sees."""
+
+    def observe(state: Tensor) -> Obs:
+        seen = dynamics.observe(state)
+        return {name: x if name == "state" else x[:, 0] for name, x in seen.items()}
+
+    return observe
 
 
 class PolicyProposal:

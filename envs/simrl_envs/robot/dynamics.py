@@ -9,6 +9,7 @@ import torch
 from mujoco.batch import Batch, SimulationError
 from torch import Tensor
 
+from simrl.core.timestep import Obs
 from simrl_envs.robot.config import RobotConfig, thread_count
 from simrl_envs.robot.metrics import gather_over, measure
 from simrl_envs.robot.rows import KEPT_SPEC, View, sim_slices
@@ -96,6 +97,22 @@ class RobotDynamics:
             torch.from_numpy(rewards.astype(np.float32)[:, :, None]),
             torch.from_numpy(discounts),
         )
+
+    def observe(self, state: Tensor) -> Obs:
+        """Return each observation group `[B, 1, D]` of states `[B, S]` without noise, and "state".
+
+        state: float64 `[B, S]`.
+        """
+        rows = self._rows(state)
+        simulation = self._simulation(len(rows))
+        simulation.load(rows)
+        seen: dict[str, Tensor] = {"state": state}
+        for name, group in self.task.groups.items():
+            wide = np.empty((len(rows), group.layout.size))
+            self.task.observe(simulation.view, name, wide)
+            np.clip(wide, group.low, group.high, out=wide)
+            seen[name] = torch.from_numpy(wide.astype(np.float32)[:, None])
+        return seen
 
     def _step(
         self, rows: np.ndarray, joint: np.ndarray
@@ -288,26 +305,31 @@ class RobotDynamics:
 
     def _inputs(self, state: Tensor, actions: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return states `[B, S]` and clipped joint actions `[B, H, nu]`, or say what is wrong."""
-        size, nu = self.layout.size, len(self.task.low)
-        if state.ndim != 2 or state.shape[1] != size or state.dtype != torch.float64:
-            raise ValueError(
-                f"{self.task.name}: states are float64 [B, {size}], "
-                f"got {state.dtype} {tuple(state.shape)}"
-            )
+        rows, nu = self._rows(state), len(self.task.low)
         if actions.ndim != 4 or tuple(actions.shape[2:]) != (1, nu) or len(actions) != len(state):
             raise ValueError(
                 f"{self.task.name}: actions are [{len(state)}, H, 1, {nu}], "
                 f"got {tuple(actions.shape)}"
             )
-        rows = state.detach().contiguous().numpy()
-        if not np.isfinite(rows).all():
-            row = int(np.argwhere(~np.isfinite(rows))[0][0])
-            raise ValueError(f"{self.task.name}: row {row} of the states is not finite")
         joint = actions.detach().numpy()[:, :, 0].astype(np.float64)
         if not np.isfinite(joint).all():
             row = int(np.argwhere(~np.isfinite(joint))[0][0])
             raise ValueError(f"{self.task.name}: the actions of row {row} are not finite")
         return rows, np.clip(joint, self.task.low, self.task.high)
+
+    def _rows(self, state: Tensor) -> np.ndarray:
+        """Return states as an array `[B, S]`, or say what is wrong."""
+        size = self.layout.size
+        if state.ndim != 2 or state.shape[1] != size or state.dtype != torch.float64:
+            raise ValueError(
+                f"{self.task.name}: states are float64 [B, {size}], "
+                f"got {state.dtype} {tuple(state.shape)}"
+            )
+        rows = state.detach().contiguous().numpy()
+        if not np.isfinite(rows).all():
+            row = int(np.argwhere(~np.isfinite(rows))[0][0])
+            raise ValueError(f"{self.task.name}: row {row} of the states is not finite")
+        return rows
 
 
 def _make_room(cache: dict[int, Any]) -> None:

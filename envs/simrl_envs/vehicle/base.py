@@ -265,6 +265,20 @@ class VehicleDynamics:
         rewards = (terms @ self._weights).astype(np.float32)
         return torch.from_numpy(states), torch.from_numpy(rewards), torch.from_numpy(discounts)
 
+    def observe(self, state: Tensor) -> Obs:
+        """Return each observation group `[B, A, D]` of states `[B, S]`, and "state" itself."""
+        if state.ndim != 2 or state.shape[1] != self.spec.state_size:
+            raise ValueError(
+                f"{self.spec.id}: expected state [B, {self.spec.state_size}], "
+                f"got {tuple(state.shape)}"
+            )
+        shown = {
+            name: np.zeros((len(state), self.spec.num_agents, layout.size), np.float32)
+            for name, layout in self.spec.observations.items()
+        }
+        self.rules.observe(state.contiguous().numpy(), shown)
+        return {"state": state, **{name: torch.from_numpy(x) for name, x in shown.items()}}
+
 
 def vehicle_plugin(
     summary: str,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from simrl.core.checks.failed import expect, expect_same, expect_tensor
 from simrl.core.checks.sample import random_action
-from simrl.core.dynamics import Dynamics
+from simrl.core.dynamics import Dynamics, ObservedDynamics
 from simrl.core.env import VecEnv
 from simrl.core.seeding import torch_generator
 from simrl.core.timestep import Obs, TimeStep
@@ -28,6 +28,7 @@ def check_dynamics(
     Each step of `env` under random legal actions is predicted from its snapshot: next state (equal
     bit for bit, or within `state_tolerance` for float states), reward, and discount 0 exactly where
     the episode terminated.  In done rows the predicted state must show what `final_obs` shows.
+    Dynamics that tell observations must tell those of `env`.
     """
     env.request(
         [*env.spec.observations, "action_mask", "state"]
@@ -39,6 +40,8 @@ def check_dynamics(
     for index in range(num_steps):
         name = f"step {index}"
         state, action = env.snapshot(), random_action(env.spec, obs, rng)
+        if isinstance(dynamics, ObservedDynamics):
+            _check_observed(dynamics, state, obs, name)
         after, reward, discount = _predict(dynamics, env, state, action, name)
         step = env.step(action)
         expect_same(
@@ -91,6 +94,16 @@ def _check_state(env: VecEnv, step: TimeStep, after: Tensor, tolerance: float, n
         title = f"{name}: group {group!r} of the ended state of dynamics against final_obs"
         expect_same(shown[group][done], value, title, max(tolerance, 1e-6))
     env.restore(now)
+
+
+def _check_observed(dynamics: ObservedDynamics, state: Tensor, obs: Obs, name: str) -> None:
+    """Compare what the dynamics show of a state with what the environment shows."""
+    kept, seen = state.clone(), dynamics.observe(state)
+    expect_same(state, kept, f"{name}: observe changed the state that it was given")
+    for group, value in obs.items():
+        expect(group in seen, f"{name}: observe shows no group {group!r}, only {sorted(seen)}")
+        title = f"{name}: group {group!r} of observe against env"
+        expect_same(seen[group], value, title, 0.0 if value.dtype == torch.bool else 1e-6)
 
 
 def _check_ended(dynamics: Dynamics, state: Tensor, action: Tensor, name: str) -> None:

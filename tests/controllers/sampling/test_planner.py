@@ -244,6 +244,23 @@ def test_a_good_proposal_is_taken():
     assert float(guided.action[0]) == pytest.approx(-2.4, abs=0.4)
 
 
+def test_noise_is_drawn_about_the_cheapest_of_the_last_plan_and_the_proposed_ones():
+    # Pushed at 1 N for its whole plan, the mass at rest in 1 m flies away; held back at -1 N it
+    # comes home.  With next to no noise every sample but the others proposed is the cheapest plan.
+    pushes = torch.tensor([2.0, -1.0, 1.0])
+
+    def propose(state, horizon, rng):
+        return pushes.view(1, 3, 1, 1).expand(len(state), 3, horizon, 1)
+
+    options = {"samples": 8, "noise": (1e-9,), "knots": 1, "temperature": 1e9}
+    state = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]).double()
+    output = act(make("mppi", options=options, proposal=propose), state)
+    # All samples weigh the same: the last plan 0, the proposals, and seven about the best one.
+    assert output.action[:, 0].tolist() == pytest.approx([(2 - 7) / 11, (2 + 7) / 11], abs=1e-3)
+    kept = act(make("mppi", options=options, proposal=propose), state, output.state)
+    assert not torch.equal(kept.action, output.action)
+
+
 def test_a_proposal_that_reads_more_than_is_observed_is_named():
     class Net:
         reads = frozenset({"policy"})
@@ -292,5 +309,7 @@ def test_open_options_take_what_suits_the_system():
     assert effort(MppiConfig(samples=9), "cartpole") == replace(SUITED["cartpole"], samples=9)
     assert effort(CemConfig(), "car").iterations == 3  # its own default, not the car's
     assert effort(MppiConfig(), "something new") == Effort()
+    short = effort(MppiConfig(horizon=9), "cartpole")  # the cart-pole's 10 knots are too many
+    assert short == replace(SUITED["cartpole"], horizon=9, knots=9)
     with pytest.raises(ValueError, match="knots must be at most the horizon of 9, got 10"):
-        effort(MppiConfig(horizon=9), "cartpole")
+        effort(MppiConfig(horizon=9, knots=10), "cartpole")

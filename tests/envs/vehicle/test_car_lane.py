@@ -12,7 +12,7 @@ from simrl.core.plugins import env_plugin, make_env, make_scripted
 from simrl.rollout import evaluate
 from simrl_envs.vehicle.base import VehicleDynamics
 from simrl_envs.vehicle.car import row as r
-from simrl_envs.vehicle.car.camera import OBSTACLE, ROAD, SKY
+from simrl_envs.vehicle.car.camera import GRASS, LINE, OBSTACLE, ROAD, SKY
 from simrl_envs.vehicle.car.config import CAR, CarLaneConfig
 from simrl_envs.vehicle.car.road import locate, project
 from simrl_envs.vehicle.car.rules import CarLaneRules
@@ -105,6 +105,90 @@ def test_the_road_ends_where_the_body_reaches_its_edge():
         assert bool(step.terminated[0]) is out
 
 
+def test_someone_takes_over_before_the_roads_edge():
+    for offset, ends in ((1.99, False), (2.01, True)):
+        env, state = _straight(num_obstacles=0, takeover=2.0)
+        state[0, r.Y] = offset
+        env.restore(state)
+        assert bool(_step(env).terminated[0]) is ends
+
+
+def test_setpoints_are_approached_as_fast_as_the_car_can():
+    # From 4 m/s to 5 m/s: 1.5 1/s of 1 m/s in 0.05 s is 0.075 m/s.  The wheels turn by 0.4 rad/s,
+    # 0.02 rad in a step, and stop at 0.03 rad.
+    env, state = _straight(num_obstacles=0, control="setpoints")
+    state[0, r.SPEED] = 4.0
+    env.restore(state)
+    _step(env, 5.0, 0.03)
+    assert env.snapshot()[0, [r.SPEED, r.STEER]].tolist() == pytest.approx([4.075, 0.02])
+    _step(env, 5.0, 0.03)
+    assert env.snapshot()[0, r.STEER] == pytest.approx(0.03)
+    # Full throttle is 3 m/s^2 and full brake 6 m/s^2, however far the speed is.
+    for wanted, change in ((15.0, 0.15), (0.0, -0.3)):
+        env.restore(state)
+        _step(env, wanted)
+        assert env.snapshot()[0, r.SPEED] == pytest.approx(4.0 + change)
+
+
+def test_driver_drives_the_same_by_setpoints():
+    tracks = []
+    for control in ("rates", "setpoints"):
+        env = make_env("car-lane", 10, control=control, num_obstacles=2, max_steps=200)
+        driver = make_scripted("car-lane", "driver", control=control, num_obstacles=2)
+        tracks.append(evaluate(env, driver, games=10, seed=4, deterministic=True).score().metrics)
+    assert tracks[1]["distance"] == pytest.approx(tracks[0]["distance"], rel=0.02)
+    assert tracks[1]["success"] == tracks[0]["success"]
+
+
+@pytest.mark.parametrize("lap", [250.0, 400.0, 1000.0])
+def test_a_lap_closes_smoothly_within_its_curvature(lap):
+    env = make_env("car-lane", 20, lap=lap, num_obstacles=0)
+    env.reset(3)
+    numbers, knots = env.rules.numbers, env.spec.physics["state"]["knots"]
+    sides = set()
+    for row in env.snapshot().numpy():
+        assert np.abs(row[knots].reshape(-1, 4)[:, 3]).max() < 0.03 + 1e-9
+        x0, y0, heading0, curvature0 = locate(row, numbers, 0.0)
+        x1, y1, heading1, curvature1 = locate(row, numbers, lap - 1e-9)
+        assert (x1, y1, curvature1) == pytest.approx((x0, y0, curvature0), abs=1e-6)
+        sides.add(round((heading1 - heading0) / (2.0 * math.pi), 6))
+        around = np.array([locate(row, numbers, s)[:2] for s in np.arange(0.0, lap, 5.0)])
+        again = [locate(row, numbers, s + 2.0 * lap)[:2] for s in np.arange(0.0, lap, 5.0)]
+        np.testing.assert_allclose(around, again, atol=1e-6)
+        # Parts that are far apart along the road stay apart: two half roads of 4.5 m and a verge.
+        steps = np.abs(np.subtract.outer(np.arange(len(around)), np.arange(len(around)))) * 5.0
+        far = np.minimum(steps, lap - steps) > 40.0
+        gaps = np.linalg.norm(around[:, None] - around[None], axis=-1)
+        assert not far.any() or gaps[far].min() >= 12.0
+    assert sides == {1.0, -1.0}  # once around, to the left or to the right
+
+
+def test_driver_comes_around_and_the_lap_is_counted():
+    options = {"lap": 250.0, "num_obstacles": 3, "moving_share": 1.0, "max_steps": 900}
+    env = make_env("car-lane", 10, **options)
+    driver = make_scripted("car-lane", "driver", **options)
+    score = evaluate(env, driver, games=10, seed=6, deterministic=True).score()
+    distance = score.episodes.metric("distance")[:, 0]
+    assert (distance >= 250.0).sum() >= 7
+    np.testing.assert_array_equal(score.episodes.metric("lap_done")[:, 0], distance >= 250.0)
+
+
+def test_obstacles_of_a_lap_stay_behind_one_another_all_around():
+    options = {"lap": 250.0, "num_obstacles": 4, "moving_share": 1.0, "max_curvature": 0.03}
+    env = make_env("car-lane", 8, **options)
+    env.reset(2)
+    parts, state = env.spec.physics["state"], env.snapshot()
+    still = torch.zeros(8, 1, 2)
+    still[..., 0] = -6.0
+    dynamics = VehicleDynamics(env.rules)
+    for _ in range(3000):  # 150 s of 2 to 4 m/s: once around and more
+        state[:, parts["ended"]] = 0.0  # somebody runs into the standing car
+        state, _, _ = dynamics.step(state, still)
+    s = state[:, parts["obstacle_tracks"]].unflatten(-1, (-1, 3))[..., 0]
+    assert (s[:, 0] > 250.0 + 100.0).all()
+    assert (s.diff(dim=1) > 14.9).all() and (s[:, 0] + 250.0 - s[:, -1] > 14.9).all()
+
+
 def test_obstacles_drive_along_and_stay_behind_one_another():
     env = make_env("car-lane", 8, moving_share=1.0)
     env.reset(3)
@@ -156,6 +240,72 @@ def test_camera_sees_road_sky_and_an_obstacle_ahead():
     assert dark.any(0).nonzero().flatten().double().mean() < 24
 
 
+def test_lines_appear_where_a_pinhole_shows_them():
+    # The camera is 1.6 m up and looks 0.12 rad down; 0.7 is the tangent of half its angle of view,
+    # 32 columns.  The lowest row's rays go down by 15.5 / 32 * 0.7 = 0.3391 for each unit along
+    # the axis, turned by 0.12 rad: fall 0.4563, ahead 0.9522.  They meet the ground at
+    # 1.6 / 0.4563 = 3.506 lengths: 3.339 m ahead, where one metre to the left is
+    # 1 / 3.506 / 0.7 * 32 = 13.04 columns and a line of 0.2 m is 2.6 of them.
+    env, state = _straight(num_obstacles=0, observations="camera")
+    for offset in (-1.0, -0.5, 0.5, 1.0):  # the car's place, so the line is at minus that
+        state[0, r.X], state[0, r.Y] = 33.0 - 3.339 - CENTRE, offset  # amid a dash, 30 to 33 m
+        state[0, r.X] -= 1.5
+        state[0, r.S], state[0, r.D] = 33.0 - 3.339 - 1.5, offset
+        image = env.spec.observations["policy"].split(env.restore(state)["policy"])["camera"]
+        columns = (image[0, 0, 0, -1] == LINE).nonzero().flatten().double()
+        assert columns.mean() == pytest.approx(31.5 + 13.04 * offset, abs=0.6)
+        assert 2 <= len(columns) <= 3
+    # Row 20: down 4.5 / 32 * 0.7 = 0.0984, fall 0.2174, 7.358 lengths, 7.218 m ahead; the right
+    # line's middle at -4.4 m is 4.4 / 7.358 / 0.7 * 32 = 27.3 columns aside of a car in the middle.
+    state[0, r.Y] = state[0, r.D] = 0.0
+    image = env.spec.observations["policy"].split(env.restore(state)["policy"])["camera"]
+    edges = (image[0, 0, 0, 20] == LINE).nonzero().flatten().tolist()
+    edges = [column for column in edges if abs(column - 31.5) > 5]  # without the middle line
+    assert len(edges) in (2, 4) and edges[0] == pytest.approx(31.5 - 27.3, abs=1.0)
+    assert edges[-1] == pytest.approx(31.5 + 27.3, abs=1.0)
+    assert image[0, 0, 0, 20, 63] == pytest.approx(GRASS) or edges[-1] == 63
+
+
+def test_camera_turned_by_the_heading_looks_elsewhere():
+    # Turned to the left by 0.2 rad, what was straight ahead is tan(0.2) / 0.7 * 32 = 9.3 columns
+    # to the right (for level rays; the camera looks down, which adds about 1 in its lower rows).
+    env, state = _straight(num_obstacles=0, observations="camera")
+    clear = _middle_of_road(env, state)
+    state[0, r.HEADING] = 0.2
+    state[0, r.X], state[0, r.Y] = 20.0 - CENTRE * math.cos(0.2), -CENTRE * math.sin(0.2)
+    turned = _middle_of_road(env, state)
+    assert clear == pytest.approx(31.5, abs=1.0)
+    assert 8.5 < turned - clear < 11.5
+
+
+def _middle_of_road(env, state):
+    """Return the mean column of what is not grass, in the row that sees 23 m ahead."""
+    image = env.spec.observations["policy"].split(env.restore(state)["policy"])["camera"]
+    return float((image[0, 0, 0, 14] != GRASS).nonzero().double().mean())
+
+
+def test_far_road_is_whole_in_sharp_bends():
+    """Every row of the ground shows one stretch of road: its search never lands elsewhere."""
+    options = {"observations": "camera", "max_curvature": 0.05, "num_obstacles": 0}
+    for seed in range(3):
+        env = make_env("car-lane", 16, **options)
+        images = env.spec.observations["policy"].split(env.reset(seed)["policy"])["camera"]
+        for image in images[:, 0, 0]:
+            for line in image[14:]:  # up to 23 m ahead
+                road = (line != torch.tensor(GRASS)).nonzero().flatten()
+                assert len(road) and (road.diff() == 1).all()
+
+
+def test_render_shows_what_the_camera_sees():
+    plain, seen = (make_env("car-lane", 1, observations=kind) for kind in ("state", "camera"))
+    images = []
+    for env in (plain, seen):
+        env.reset(2)
+        images.append(env.render(0))
+    different = np.argwhere((images[0] != images[1]).any(-1))
+    assert different.min(0).tolist() >= [6, 440] and different.max(0).tolist() <= [140, 719]
+
+
 def test_reference_runs_along_the_centre_line_at_the_wanted_speed():
     env, state = _straight(num_obstacles=0)
     ahead = torch.tensor([0.0, 0.5, 2.0])
@@ -181,7 +331,11 @@ def test_native_rollout_equals_single_steps():
 
 @pytest.mark.parametrize(
     "options",
-    [{"model": "dynamic", "tyre": "linear"}, {"observations": "camera", "reward": "distance"}],
+    [
+        {"model": "dynamic", "tyre": "linear"},
+        {"observations": "camera", "reward": "distance"},
+        {"control": "setpoints", "lap": 300.0, "takeover": 2.0, "num_obstacles": 3},
+    ],
 )
 def test_variants_keep_the_contract(options):
     options = {**options, "max_steps": 30}
@@ -233,6 +387,11 @@ def test_render_shows_the_car_in_the_middle():
         ({"num_obstacles": -1}, "num_obstacles"),
         ({"half_width": 1.0}, "half_width"),
         ({"max_steps": 0}, "max_steps"),
+        ({"control": "feet"}, "rates, setpoints"),
+        ({"takeover": 0.5}, "takeover must be 0 or lie above 0.8"),
+        ({"takeover": 5.0}, "up to half_width"),
+        ({"lap": 275.0}, "a multiple of 50 m, at least 209 m"),
+        ({"lap": 250.0, "num_obstacles": 8}, "at least 340 m"),
     ],
 )
 def test_bad_options_are_named(options, message):

@@ -15,7 +15,7 @@ from simrl.core.spec import Block, Column, Layout, vector
 from simrl_envs.vehicle.car import config as c
 from simrl_envs.vehicle.car import row as r
 from simrl_envs.vehicle.car.config import CAR, CarLaneConfig
-from simrl_envs.vehicle.car.road import project
+from simrl_envs.vehicle.car.road import locate, project
 from simrl_envs.vehicle.car.task import middle
 
 HEIGHT, WIDTH = 32, 64
@@ -61,19 +61,31 @@ def film_rows(rows: np.ndarray, numbers: np.ndarray, out: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True)
 def film(row: np.ndarray, numbers: np.ndarray, image: np.ndarray) -> None:
-    """Write the brightness of every pixel, the top row first."""
+    """Write the brightness of every pixel, the top row first.
+
+    Rows are looked at from the nearest to the farthest, each from the middle of the road outwards:
+    where the road is found in one place is where it is looked for in the next.
+    """
     sides = WIDTH / 2.0
+    half_width = numbers[c.HALF_WIDTH]
     discs = gather(row, numbers)
     x, y = middle(row, numbers)
     cos, sin = math.cos(row[r.HEADING]), math.sin(row[r.HEADING])
-    for v in range(HEIGHT):
+    start, start_s, last_forward = WIDTH // 2, row[r.S], 0.0
+    for v in range(HEIGHT - 1, -1, -1):
         down = (v + 0.5 - HEIGHT / 2.0) / sides * HALF_VIEW
         ahead = math.cos(PITCH) - down * math.sin(PITCH)
         fall = math.sin(PITCH) + down * math.cos(PITCH)
         ground = MOUNT / fall if fall > 1e-6 else math.inf
         forward = ground * ahead
-        guess, rounds = row[r.S] + forward, 4
-        for u in range(WIDTH):
+        if ground <= c.SIGHT:
+            start_s += forward - last_forward
+            last_forward = forward
+        guess, rounds, least, nearest = start_s, 4, math.inf, start
+        for n in range(WIDTH):
+            u = start + n if start + n < WIDTH else WIDTH - 1 - n
+            if u == start - 1:  # the right side is done, and the left begins
+                guess = start_s
             left = (sides - u - 0.5) / sides * HALF_VIEW
             if nearest_obstacle(discs, ahead, left, fall) < ground:
                 image[v, u] = OBSTACLE
@@ -83,10 +95,33 @@ def film(row: np.ndarray, numbers: np.ndarray, image: np.ndarray) -> None:
                 continue
             aside = ground * left
             px, py = x + forward * cos - aside * sin, y + forward * sin + aside * cos
-            # The last pixel's place is close, so one round is enough from the second pixel on.
-            s, offset, _, _ = project(row, numbers, px, py, guess, rounds)
-            guess, rounds = s, 1
-            image[v, u] = paint(s, abs(offset), numbers[c.HALF_WIDTH])
+            guess, offset = beside(row, numbers, px, py, guess, rounds)
+            if rounds > 1:
+                start_s, rounds = guess, 1
+            image[v, u] = paint(guess, abs(offset), half_width)
+            if abs(offset) < least:
+                least, nearest = abs(offset), u
+        start = nearest
+
+
+@njit(cache=True, nogil=True)
+def beside(
+    row: np.ndarray, numbers: np.ndarray, x: float, y: float, guess: float, rounds: int
+) -> tuple[float, float]:
+    """Return arc length and offset of the place x, y; infinitely far if no place is next to it.
+
+    Newton's method need not converge far from the road, and then lands anywhere on it.
+    """
+    s, offset, _, _ = project(row, numbers, x, y, guess, rounds)
+    if abs(offset) > numbers[c.HALF_WIDTH]:
+        return s, offset
+    for _ in range(2):
+        cx, cy, heading, _ = locate(row, numbers, s)
+        along = (x - cx) * math.cos(heading) + (y - cy) * math.sin(heading)
+        if abs(along) < 0.2:
+            return s, offset
+        s, offset, _, _ = project(row, numbers, x, y, s, 4)
+    return guess, math.inf
 
 
 @njit(cache=True, nogil=True)

@@ -11,6 +11,7 @@ Model = Literal["kinematic", "dynamic"]
 Tyre = Literal["linear", "pacejka"]
 Observations = Literal["state", "camera"]
 RewardKind = Literal["lane", "distance"]
+Control = Literal["rates", "setpoints"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ class CarLaneConfig:
     """What the agent sees: numbers in the car's frame, or a grey forward camera image."""
     reward: RewardKind = "lane"
     """What is paid: lane keeping and progress, or only the distance until takeover [m]."""
+    control: Control = "rates"
+    """What an action says: acceleration and steering rate, or the speed and the steering angle that
+    the car is to take."""
+    takeover: float = 0.0
+    """Distance from the middle of the road at which someone takes over and the episode ends [m]; 0:
+    no sooner than at the road's edge."""
+    lap: float = 0.0
+    """Length of a closed road [m], a multiple of 50; 0: a road that does not come back."""
     num_obstacles: int = 4
     """Discs to pass; 0 for an empty road."""
     moving_share: float = 0.5
@@ -97,6 +106,7 @@ class CarLaneConfig:
             "tyre": ("linear", "pacejka"),
             "observations": ("state", "camera"),
             "reward": ("lane", "distance"),
+            "control": ("rates", "setpoints"),
         }
         for name, valid in choices.items():
             if getattr(self, name) not in valid:
@@ -121,10 +131,35 @@ class CarLaneConfig:
                 raise ValueError(
                     f"car-lane: {name} must lie in {low} to {high}, got {getattr(self, name)}"
                 )
+        if self.takeover and not START_OFFSET < self.takeover <= self.half_width:
+            raise ValueError(
+                f"car-lane: takeover must be 0 or lie above {START_OFFSET} (where the car may "
+                f"start) and up to half_width, got {self.takeover}"
+            )
+        if self.lap:
+            self._check_lap()
+
+    def _check_lap(self) -> None:
+        """Raise ValueError unless a closed road of this length can be laid and holds its discs."""
+        bend = max(1.0 / max(self.max_curvature, 1e-9), self.half_width + 5.0)
+        least = max(2.0 * np.pi * bend, OBSTACLE_SPACING * self.num_obstacles + 20.0)
+        if self.lap % LAP_STEP or self.lap < least:
+            raise ValueError(
+                f"car-lane: lap must be 0 or a multiple of {LAP_STEP:g} m, at least {least:.0f} m "
+                f"with this max_curvature, half_width and num_obstacles, got {self.lap}"
+            )
+
+    @property
+    def room(self) -> float:
+        """Distance from the middle of the road beyond which the episode ends [m]."""
+        edge = self.half_width - 0.5 * CAR.width
+        return min(edge, self.takeover) if self.takeover else edge
 
     @property
     def num_knots(self) -> int:
-        """Number of knots of the centre line: as far as the car can get, and what it sees ahead."""
+        """Number of knots of the centre line: once around, or as far as the car gets and sees."""
+        if self.lap:
+            return round(self.lap / KNOT_SPACING)
         reach = self.max_speed * self.step_seconds * self.max_steps
         return int(np.ceil((reach + SIGHT) / KNOT_SPACING)) + 2
 
@@ -133,7 +168,9 @@ class CarLaneConfig:
         values = {**asdict(CAR), **asdict(self)}
         values["dynamic"] = float(self.model == "dynamic")
         values["pacejka"] = float(self.tyre == "pacejka")
+        values["setpoints"] = float(self.control == "setpoints")
         values["num_knots"] = float(self.num_knots)
+        values["room"] = self.room
         return np.array([float(values[name]) for name in FIELDS])
 
 
@@ -141,6 +178,11 @@ SIGHT = 80.0
 """How far the car sees along the road [m]."""
 KNOT_SPACING = 5.0
 """Arc length between knots of the centre line [m]."""
+LAP_STEP = 50.0
+"""Closed roads are multiples of this long [m]: two equal halves of whole bends."""
+START_OFFSET = 0.8
+"""Largest distance from the middle of the road at the start [m]."""
+OBSTACLE_SPACING = 40.0  # [m]
 FIELDS = (
     "step_seconds",
     "dynamic",
@@ -167,6 +209,10 @@ FIELDS = (
     "shape",
     "max_steer",
     "max_steer_rate",
+    "setpoints",
+    "takeover",
+    "room",
+    "lap",
 )
 """Order of the numbers that are handed to the kernels."""
 (
@@ -195,4 +241,8 @@ FIELDS = (
     SHAPE,
     MAX_STEER,
     MAX_STEER_RATE,
+    SETPOINTS,
+    TAKEOVER,
+    ROOM,
+    LAP,
 ) = range(len(FIELDS))

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from simrl_envs.vehicle.car import config as c
 from simrl_envs.vehicle.car import row as r
+from simrl_envs.vehicle.car.camera import HEIGHT, WIDTH, film
 from simrl_envs.vehicle.car.config import CAR
 from simrl_envs.vehicle.car.road import locate
 from simrl_envs.vehicle.car.task import middle
@@ -21,6 +22,8 @@ STANDING, MOVING, INK = (205, 80, 60), (226, 150, 50), (40, 44, 52)
 SIZE = (720, 480)
 SCALE = 10.0
 """Pixels for a metre."""
+VIEW_SCALE = 4
+"""Pixels for one of the camera's."""
 Point = tuple[float, float]
 
 
@@ -65,8 +68,13 @@ class Window:
         self.pen.polygon([self.at(*corner) for corner in corners], fill=colour, outline=INK)
 
 
-def draw_lane(row: np.ndarray, numbers: np.ndarray, parts: Mapping[str, slice]) -> np.ndarray:
-    """Draw one row as `(480, 720, 3)` uint8, 72 m by 48 m around the car."""
+def draw_lane(
+    row: np.ndarray, numbers: np.ndarray, parts: Mapping[str, slice], *, camera: bool = False
+) -> np.ndarray:
+    """Draw one row as `(480, 720, 3)` uint8, 72 m by 48 m around the car.
+
+    With `camera`, what the car sees stands in the upper right corner.
+    """
     x, y = middle(row, numbers)
     window = Window(x, y)
     _draw_road(window, row, numbers)
@@ -79,9 +87,12 @@ def draw_lane(row: np.ndarray, numbers: np.ndarray, parts: Mapping[str, slice]) 
     _draw_car(window, row, (x, y))
     speed, seconds = float(row[r.SPEED]), float(row[TIME])
     text = f"{seconds:4.1f} s   {speed:4.1f} m/s   {row[r.S] - row[r.START_S]:5.0f} m"
-    failure = "   collision" if row[r.HIT] else "   off the road" if row[r.OFF_ROAD] else ""
+    left = "   taken over" if numbers[c.TAKEOVER] else "   off the road"
+    failure = "   collision" if row[r.HIT] else left if row[r.OFF_ROAD] else ""
     window.pen.rectangle((0, 0, 20 + window.pen.textlength(text + failure), 34), fill=PAINT)
     window.pen.text((10, 5), text + failure, fill=INK)
+    if camera:
+        _paste_view(window, row, numbers)
     return np.asarray(window.image, dtype=np.uint8).copy()
 
 
@@ -118,3 +129,14 @@ def _draw_car(window: Window, row: np.ndarray, centre: Sequence[float]) -> None:
     window.box((centre[0], centre[1]), heading, CAR.length, CAR.width, CAR_COLOUR)
     glass = (centre[0] + 0.6 * cos, centre[1] + 0.6 * sin)
     window.box(glass, heading, 0.8, CAR.width * 0.85, GLASS)
+
+
+def _paste_view(window: Window, row: np.ndarray, numbers: np.ndarray) -> None:
+    """Put the camera's picture into the upper right corner."""
+    view = np.empty((HEIGHT, WIDTH), np.float32)
+    film(row, numbers, view)
+    size = (VIEW_SCALE * WIDTH, VIEW_SCALE * HEIGHT)
+    picture = Image.fromarray((255.0 * view).round().astype(np.uint8))
+    corner = (SIZE[0] - size[0] - 8, 8)
+    window.pen.rectangle((corner[0] - 2, 6, SIZE[0] - 7, 9 + size[1]), fill=INK)
+    window.image.paste(picture.resize(size, Image.Resampling.NEAREST), corner)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from simrl.core.policy import PolicyOutput
 from simrl.core.timestep import Obs, PolicyState
+from simrl_envs.vehicle.car.command import SPEED_GAIN, as_action
 from simrl_envs.vehicle.car.config import CAR, CarLaneConfig
 from simrl_envs.vehicle.car.observe import PREVIEW, state_layout
 
@@ -25,8 +26,6 @@ ROOM = 4.0
 """Distance kept behind an obstacle that is in the way [m]: what it takes to swing out."""
 LOOKAHEAD_SECONDS = 0.9
 """Time that the point of pursuit lies ahead [s]."""
-SPEED_GAIN = 1.5
-"""Acceleration for each m/s that the speed is off [1/s]."""
 
 
 class LaneDriver:
@@ -47,7 +46,7 @@ class LaneDriver:
     def act(
         self, obs: Obs, state: PolicyState, rng: torch.Generator, *, deterministic: bool = False
     ) -> PolicyOutput:
-        """Return acceleration [m/s^2] and steering rate [rad/s] `[rows, 2]`."""
+        """Return actions `[rows, 2]`: acceleration and steering rate, or set-points."""
         seen = self.layout.split(obs[self.group])
         car = seen["car"]
         lane = seen["lane"].unflatten(-1, (len(PREVIEW), 3))
@@ -60,7 +59,7 @@ class LaneDriver:
         wanted = torch.minimum(wanted, blocked)
         push = SPEED_GAIN * (wanted - speed)
         push = push.clamp(-self.config.max_brake, self.config.max_throttle)
-        return PolicyOutput(torch.stack([push, rate], dim=-1))
+        return PolicyOutput(torch.stack(as_action(self.config, (push, rate), speed, steer), dim=-1))
 
     def _choose(self, car: Tensor, lane: Tensor, discs: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the offset to drive at `[rows]` [m] and the speed that obstacles allow [m/s]."""

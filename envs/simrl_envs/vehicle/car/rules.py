@@ -14,6 +14,7 @@ from simrl.core.spec import EnvSpec
 from simrl_envs.vehicle.base import VehicleDynamics
 from simrl_envs.vehicle.car import row as r
 from simrl_envs.vehicle.car.camera import camera_layout, film_rows
+from simrl_envs.vehicle.car.command import STEER_REACH
 from simrl_envs.vehicle.car.config import CAR, CarLaneConfig
 from simrl_envs.vehicle.car.draw import draw_lane
 from simrl_envs.vehicle.car.observe import observe_rows, state_layout
@@ -44,15 +45,12 @@ class CarLaneRules:
         groups = {"policy": state_layout(config)}
         if config.observations == "camera":
             groups = {"policy": camera_layout(config), "critic": state_layout(config)}
+        metrics = ("success", "rmse", "distance", "mean_speed", "collision", "off_road")
         self.spec = EnvSpec(
             id="car-lane",
             num_agents=1,
             observations=groups,
-            actions=ContinuousActions(
-                (-config.max_brake, -CAR.max_steer_rate),
-                (config.max_throttle, CAR.max_steer_rate),
-                names=("acceleration [m/s^2]", "steering rate [rad/s]"),
-            ),
+            actions=_actions(config),
             reward_terms=TERMS,
             reward_weights=WEIGHTS[config.reward],
             reward_groups=("progress", "tracking", "tracking", "effort", "failure"),
@@ -60,7 +58,7 @@ class CarLaneRules:
             state_dtype=torch.float64,
             step_seconds=config.step_seconds,
             max_steps=config.max_steps,
-            metrics=("success", "rmse", "distance", "mean_speed", "collision", "off_road"),
+            metrics=(*metrics, "lap_done") if config.lap else metrics,
             agent_names=("car",),
             physics={
                 "model": "car",
@@ -72,6 +70,8 @@ class CarLaneRules:
                 "wheelbase": CAR.wheelbase,
                 "motion": config.model,
                 "tyre": config.tyre,
+                "control": config.control,
+                "lap": config.lap,
                 "num_obstacles": config.num_obstacles,
                 "half_width": config.half_width,
                 "target_speed": config.target_speed,
@@ -89,7 +89,7 @@ class CarLaneRules:
         start_rows(rows, self.numbers)
 
     def advance(self, rows: np.ndarray, action: np.ndarray, terms: np.ndarray) -> None:
-        """Drive for one step; the episode ends off the road or at a collision."""
+        """Drive for one step; the episode ends off the road, at a takeover or at a collision."""
         advance_rows(rows, action, self.numbers, terms)
 
     def unroll(
@@ -106,14 +106,17 @@ class CarLaneRules:
             kernel(rows, self.numbers, value)
 
     def metrics(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Report success, the offset's root mean square [m], distance [m], speed and failures."""
+        """Report success, the offset's root mean square [m], distance [m], speed and failures.
+
+        On a closed road "lap_done" says whether the car came around once.
+        """
         config, steps = self.config, np.maximum(rows[:, STEPS], 1.0)
         distance = rows[:, r.S] - rows[:, r.START_S]
         wanted = config.target_speed * config.step_seconds * config.max_steps
         failed = (rows[:, r.HIT] != 0.0) | (rows[:, r.OFF_ROAD] != 0.0)
         late = rows[:, STEPS] >= config.max_steps
         success = late & ~failed & (distance >= config.required_progress * wanted)
-        return {
+        figures = {
             "success": success[:, None].astype(np.float64),
             "rmse": np.sqrt(rows[:, r.SQUARED_OFFSET] / steps)[:, None],
             "distance": distance[:, None],
@@ -121,6 +124,9 @@ class CarLaneRules:
             "collision": rows[:, r.HIT, None].copy(),
             "off_road": rows[:, r.OFF_ROAD, None].copy(),
         }
+        if config.lap:
+            figures["lap_done"] = (distance >= config.lap)[:, None].astype(np.float64)
+        return figures
 
     def reference(self, state: Tensor, ahead: Tensor) -> Tensor:
         """Return x, y, heading, speed `[B, H, 4]` of the rear axle at times `ahead` `[H]` [s].
@@ -139,5 +145,21 @@ class CarLaneRules:
         return torch.from_numpy(out)
 
     def draw(self, row: np.ndarray) -> np.ndarray:
-        """Draw road, obstacles, trail and car from above."""
-        return draw_lane(row, self.numbers, self.spec.physics["state"])
+        """Draw road, obstacles, trail and car from above, and what the camera sees."""
+        camera = self.config.observations == "camera"
+        return draw_lane(row, self.numbers, self.spec.physics["state"], camera=camera)
+
+
+def _actions(config: CarLaneConfig) -> ContinuousActions:
+    """Return what an action says, and its bounds."""
+    if config.control == "setpoints":
+        return ContinuousActions(
+            (0.0, -STEER_REACH),
+            (config.max_speed, STEER_REACH),
+            names=("speed [m/s]", "steering angle [rad]"),
+        )
+    return ContinuousActions(
+        (-config.max_brake, -CAR.max_steer_rate),
+        (config.max_throttle, CAR.max_steer_rate),
+        names=("acceleration [m/s^2]", "steering rate [rad/s]"),
+    )

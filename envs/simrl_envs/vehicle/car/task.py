@@ -9,19 +9,20 @@ from numba import njit
 
 from simrl_envs.vehicle.car import config as c
 from simrl_envs.vehicle.car import row as r
+from simrl_envs.vehicle.car.command import to_rates
 from simrl_envs.vehicle.car.motion import drive
 from simrl_envs.vehicle.car.road import lay_road, locate, project, wrap
 from simrl_envs.vehicle.streams import DRAWS, ENDED, STEPS, STREAM, TIME, draw
 
 START_S = 20.0  # [m]
-FIRST_OBSTACLE, OBSTACLE_SPACING = 35.0, 40.0  # [m]
+FIRST_OBSTACLE = 35.0  # [m]
 OBSTACLE_GAP = 15.0
 """Obstacles keep this far apart along the road [m], so that one side is always free."""
 CLOSING_RATE = 0.4
 """How fast an obstacle closes the rest of its gap to the next one [1/s]."""
 TERMS = ("progress", "offset", "speed", "effort", "failure")
 """Reward terms: metres along the road, squared offset [m^2 s], squared speed error [m^2/s], squared
-acceleration and steering rate [s], and 1 on a collision or off the road."""
+acceleration and steering rate [s], and 1 on a collision, off the road or at a takeover."""
 
 
 @njit(cache=True, nogil=True)
@@ -65,7 +66,7 @@ def start(row: np.ndarray, numbers: np.ndarray) -> None:
     row[STREAM], row[DRAWS] = stream, draws
     lay_road(row, numbers)
     x, y, heading, _ = locate(row, numbers, START_S)
-    offset = draw(row, -0.8, 0.8)
+    offset = draw(row, -c.START_OFFSET, c.START_OFFSET)
     row[r.HEADING] = heading + draw(row, -0.1, 0.1)
     row[r.SPEED] = numbers[c.TARGET_SPEED] * draw(row, 0.6, 1.0)
     row[r.SPEED] = min(row[r.SPEED], numbers[c.MAX_SPEED])
@@ -89,7 +90,7 @@ def scatter(row: np.ndarray, numbers: np.ndarray) -> None:
     count = int(numbers[c.NUM_OBSTACLES])
     track = r.OBSTACLES + r.OBSTACLE_WIDTH * count
     for i in range(count):
-        at = FIRST_OBSTACLE + i * OBSTACLE_SPACING + draw(row, 0.0, 10.0)
+        at = FIRST_OBSTACLE + i * c.OBSTACLE_SPACING + draw(row, 0.0, 10.0)
         row[track + r.TRACK_WIDTH * i] = START_S + at
         row[track + r.TRACK_WIDTH * i + 1] = draw(row, -1.8, 1.8)
         speed = draw(row, 2.0, 4.0)
@@ -106,15 +107,15 @@ def advance(row: np.ndarray, action: np.ndarray, numbers: np.ndarray, terms: np.
         return
     seconds = numbers[c.STEP_SECONDS]
     before = row[r.S]
-    drive(row, numbers, action[0], action[1])
+    push, turn = to_rates(row, numbers, action)
+    drive(row, numbers, push, turn)
     move_obstacles(row, numbers)
     row[STEPS] += 1.0
     row[TIME] = row[STEPS] * seconds
     row[r.S] = before + row[r.SPEED] * seconds
     follow(row, numbers)
     row[r.HIT] = 1.0 if touches(row, numbers) else 0.0
-    free = numbers[c.HALF_WIDTH] - 0.5 * numbers[c.WIDTH]
-    row[r.OFF_ROAD] = 1.0 if abs(row[r.D]) > free else 0.0
+    row[r.OFF_ROAD] = 1.0 if abs(row[r.D]) > numbers[c.ROOM] else 0.0
     failed = row[r.HIT] != 0.0 or row[r.OFF_ROAD] != 0.0
     row[ENDED] = 1.0 if failed else 0.0
     row[r.SQUARED_OFFSET] += row[r.D] * row[r.D]
@@ -124,8 +125,8 @@ def advance(row: np.ndarray, action: np.ndarray, numbers: np.ndarray, terms: np.
     terms[0] = row[r.S] - before
     terms[1] = row[r.D] * row[r.D] * seconds
     terms[2] = slow * slow * seconds
-    effort = (action[0] / numbers[c.MAX_BRAKE]) ** 2
-    effort += (action[1] / numbers[c.MAX_STEER_RATE]) ** 2
+    effort = (push / numbers[c.MAX_BRAKE]) ** 2
+    effort += (turn / numbers[c.MAX_STEER_RATE]) ** 2
     terms[3] = effort * seconds
     terms[4] = row[ENDED]
 
@@ -162,9 +163,11 @@ def move_obstacles(row: np.ndarray, numbers: np.ndarray) -> None:
     track = r.OBSTACLES + r.OBSTACLE_WIDTH * count
     for k in range(count):
         i = track + r.TRACK_WIDTH * (count - 1 - k)
-        if k > 0:
-            j = i + r.TRACK_WIDTH
-            room = max(row[j] - row[i] - OBSTACLE_GAP, 0.0)
+        if k > 0 or numbers[c.LAP] != 0.0:
+            # On a closed road the last one comes to the first, which is a lap further on.
+            j = i + r.TRACK_WIDTH if k > 0 else track
+            further = 0.0 if k > 0 else numbers[c.LAP]
+            room = max(row[j] + further - row[i] - OBSTACLE_GAP, 0.0)
             row[i + 2] = min(row[i + 2], row[j + 2] + CLOSING_RATE * room)
         row[i] += row[i + 2] * numbers[c.STEP_SECONDS]
     place_obstacles(row, numbers, False)
