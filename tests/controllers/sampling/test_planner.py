@@ -245,14 +245,15 @@ def test_a_good_proposal_is_taken():
 
 
 def test_noise_is_drawn_about_the_cheapest_of_the_last_plan_and_the_proposed_ones():
-    # Pushed at 1 N for its whole plan, the mass at rest in 1 m flies away; held back at -1 N it
-    # comes home.  With next to no noise every sample but the others proposed is the cheapest plan.
+    # Over one second the mass at rest in 1 m costs 10 if it is left alone, about 7.2 + 0.3 + 1 if it
+    # is pulled home by 1 N, and more if it is pushed; from -1 m, 2 N costs 5.3 + 1.3 + 4.
     pushes = torch.tensor([2.0, -1.0, 1.0])
 
     def propose(state, horizon, rng):
         return pushes.view(1, 3, 1, 1).expand(len(state), 3, horizon, 1)
 
     options = {"samples": 8, "noise": (1e-9,), "knots": 1, "temperature": 1e9}
+    options["horizon"] = 10
     state = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]).double()
     output = act(make("mppi", options=options, proposal=propose), state)
     # All samples weigh the same: the last plan 0, the proposals, and seven about the best one.
