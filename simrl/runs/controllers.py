@@ -2,7 +2,7 @@
 
 nmpc:horizon=20            a controller, a scripted policy or a search, as `simrl evaluate` takes
 ppo:runs/a+runs/b+runs/c   runs of one recipe, its training seeds; ppo: may be left out
-mppi:runs/a:horizon=8      a controller guided by a run: its policy begins plans, its critic ends them
+mppi:runs/a:horizon=8      a controller guided by a run: policy begins plans, critic ends them
 residual:runs/x            any run; what stands before the colon is a word for people
 runs/quadruped-*           the same by a pattern
 sac:best.zip               what stable-baselines3 trained: sac, td3, ddpg, ppo

@@ -245,8 +245,8 @@ def test_a_good_proposal_is_taken():
 
 
 def test_noise_is_drawn_about_the_cheapest_of_the_last_plan_and_the_proposed_ones():
-    # Over one second the mass at rest in 1 m costs 10 if it is left alone, about 7.2 + 0.3 + 1 if it
-    # is pulled home by 1 N, and more if it is pushed; from -1 m, 2 N costs 5.3 + 1.3 + 4.
+    # Over one second the mass at rest in 1 m costs 10 if it is left alone, about 7.2 + 0.3 + 1 if
+    # it is pulled home by 1 N, and more if it is pushed; from -1 m, 2 N costs 5.3 + 1.3 + 4.
     pushes = torch.tensor([2.0, -1.0, 1.0])
 
     def propose(state, horizon, rng):
