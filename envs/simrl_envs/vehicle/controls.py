@@ -9,13 +9,12 @@ from torch import Tensor
 from simrl.core.controls import PersonInput
 from simrl.core.env import VecEnv
 from simrl.core.timestep import Obs
+from simrl_envs.vehicle.car.command import as_action
 from simrl_envs.vehicle.car.config import CAR, CarLaneConfig
-from simrl_envs.vehicle.car.row import car_parts
+from simrl_envs.vehicle.car.row import SPEED, STEER
 
 CENTRING = 0.2
 """Time in which the wheels turn back when no key steers [s]."""
-STEER = 4
-"""Column of the steering angle among the car's state."""
 
 
 class CarControls:
@@ -30,8 +29,7 @@ class CarControls:
     )
 
     def __init__(self, config: CarLaneConfig) -> None:
-        self._throttle, self._brake = config.max_throttle, config.max_brake
-        self._steer = car_parts(config.num_obstacles, config.num_knots)["car"].start + STEER
+        self._config = config
 
     def reset(self) -> None:
         """Forget nothing."""
@@ -41,17 +39,17 @@ class CarControls:
         return env.render(0)
 
     def action(self, obs: Obs, seat: int, given: PersonInput) -> Tensor | None:
-        """Return acceleration [m/s^2] and steering rate [rad/s], `[2]`."""
-        held = given.held
+        """Return acceleration [m/s^2] and steering rate [rad/s], or set-points, `[2]`."""
+        held, config = given.held, self._config
+        speed, steer = float(obs["state"][SPEED]), float(obs["state"][STEER])
         faster, slower = bool(held & {"arrowup", "w"}), bool(held & {"arrowdown", "s"})
         left, right = bool(held & {"arrowleft", "a"}), bool(held & {"arrowright", "d"})
-        acceleration = self._throttle * (faster and not slower) - self._brake * slower
+        acceleration = config.max_throttle * (faster and not slower) - config.max_brake * slower
         rate = CAR.max_steer_rate
         turn = rate * (int(left) - int(right))  # the wheels' angle grows to the left
         if left == right:
-            back = -float(obs["state"][self._steer]) / CENTRING
-            turn = min(max(back, -rate), rate)
-        return torch.tensor([acceleration, turn])
+            turn = min(max(-steer / CENTRING, -rate), rate)
+        return torch.tensor(as_action(config, (acceleration, turn), speed, steer))
 
 
 def make_controls(config: CarLaneConfig) -> CarControls:

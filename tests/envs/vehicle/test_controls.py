@@ -1,5 +1,6 @@
 """A person drives the car with the arrows."""
 
+import pytest
 import torch
 
 from simrl.core.controls import PersonInput
@@ -15,11 +16,12 @@ def drive(held, steps, env, controls, obs):
     return obs
 
 
-def test_arrows_drive_and_the_wheels_turn_back():
-    env = make_env("car-lane", 1, num_obstacles=0)
+@pytest.mark.parametrize("control", ["rates", "setpoints"])
+def test_arrows_drive_and_the_wheels_turn_back(control):
+    env = make_env("car-lane", 1, num_obstacles=0, control=control)
     env.request(["state", "policy"])
     obs = env.reset(1)
-    controls = make_controls("car-lane", num_obstacles=0)
+    controls = make_controls("car-lane", num_obstacles=0, control=control)
     facts = env.spec.physics
     car = facts["state"]["car"]
     names = facts["car"]
