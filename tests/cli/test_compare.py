@@ -126,9 +126,33 @@ def test_a_learned_policy_with_two_training_seeds(simrl, file, quadrotor_run, tm
     assert pattern.learned and len(pattern.facts["weights"]) == 2
 
 
+def test_a_controller_that_a_run_guides(simrl, file, quadrotor_run, tmp_path):
+    names = f"cem:{quadrotor_run}:horizon=3:samples=4:iterations=1,lqr"
+    words = command(f"{file}:nominal", tmp_path / "c", names, "--seeds", "2", "--json")
+    code, text, err = simrl(*words)
+    assert code == 0, err
+    found = json.loads(text)
+    assert found["controllers"] == ["cem:tiny:horizon=3:samples=4:iterations=1", "lqr"]
+    assert any("iterations=1 has one training seed" in text for text in found["limits"])
+    assert any("iterations=1 was trained for 64 agent-steps" in text for text in found["limits"])
+    # The environment is that of the run.
+    words = (f"cem:{quadrotor_run}:horizon=2:samples=4", "--games", "1", "--json")
+    code, text, err = simrl("evaluate", *words, "--option", "seconds=0.2")
+    assert code == 0, err
+    assert json.loads(text)["env"] == "quadrotor-track"
+    (tmp_path / "other.yaml").write_text("task: cartpole-swingup\ngrids: {nominal: {}}")
+    result = simrl(
+        *("compare", "cartpole-swingup", "--controllers", f"mppi:{quadrotor_run}"),
+        *("--scenarios", tmp_path / "other.yaml", "--out", tmp_path / "d"),
+    )
+    assert_one_line(result, "was trained in quadrotor-track, it cannot act in cartpole-swingup")
+    assert not (tmp_path / "d").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "parts"),
     [
+        (("--controllers", "mppi:none"), ("got 'none', and no run's folder is called so",)),
         (("--controllers", "lqrr"), ("unknown controller 'lqrr'", "lqr", "nmpc")),
         (("--controllers", "osc"), ("osc does not fit quadrotor-track",)),
         (("--controllers", "ppo:none"), ("none", "is not a run")),

@@ -126,6 +126,10 @@ def test_openspiel_plays():
         ("search:runs/a:64", ("runs/a", "")),
         ("tactical", ("tactical", "")),
         ("mcts:64", ("mcts:64", "")),
+        ("mppi:runs/a", ("runs/a", "")),
+        ("cem:runs/a=1@best:horizon=8:noise=[0.1]", ("runs/a=1", "best")),
+        ("mppi:horizon=8", ("mppi:horizon=8", "")),
+        ("lqr:state_weights={qpos: 1}", ("lqr:state_weights={qpos: 1}", "")),
     ],
 )
 def test_the_run_in_a_name(name, run):

@@ -39,9 +39,10 @@ class SamplingConfig:
     """Cost of a plan that ends the task within the horizon [reward]; where every step costs, ending
     early would otherwise look cheap.  None: 20, or 0 where a run values the ends of plans: it has
     learned what an early end forgoes."""
-    guide_plans: int = 4
-    """Plans that a guiding run proposes in each step: what its policy does from here on, once in
-    its mode and else drawn; 0: none.  The cheapest of them and the last plan is improved."""
+    guide_plans: int = 1
+    """Plans that a guiding run proposes in each step: what its policy does from here on, in its
+    mode and then drawn (a row's draws differ with the batch that it is in); 0: none.  The cheapest
+    of them and the last plan is improved."""
     guide_value: bool = True
     """Whether the critic of a guiding run values the ends of plans."""
 

@@ -58,15 +58,13 @@ class PolicyProposal:
         for _ in range(horizon):
             obs = {**self._observe(ahead), "seat": torch.zeros(rows * plans, dtype=torch.int64)}
             self._require(obs)
-            drawn = self._policy.act(obs, memory, rng)
-            action = drawn.action.clone()
-            if plans == 1:
-                action = self._policy.act(obs, memory, rng, deterministic=True).action.clone()
-            else:
+            output = self._policy.act(obs, memory, rng, deterministic=plans == 1)
+            action = output.action.clone()
+            if plans > 1:
                 part = {name: value[mode] for name, value in obs.items()}
                 kept = {name: value[mode] for name, value in memory.items()}
                 action[mode] = self._policy.act(part, kept, rng, deterministic=True).action
-            memory = drawn.state
+            memory = output.state
             controls.append(action)
             ahead = self._dynamics.step(ahead, action.unsqueeze(1))[0].clone()
         return torch.stack(controls, dim=1).view(rows, plans, horizon, -1)
