@@ -74,7 +74,8 @@ class PPOConfig:
     """Bound on the size of each group's reward in a step; None: no bound."""
     mirror: bool = False
     """Double every batch by the mirror images of its samples: robots whose two sides are alike
-    learn even gaits.  Only for networks without recurrence."""
+    learn even gaits.  Only for networks without recurrence.  `adapt_kl` takes images of an uneven
+    policy, which it would seldom choose, for movement, and makes small steps."""
     reference_coef: float = 0.1
     """Weight of the KL divergence to a reference policy [reward / nat], taken from the first reward
     group; it counts only where the learner is given a reference."""

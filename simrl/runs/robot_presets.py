@@ -96,12 +96,14 @@ def quadruped_velocity() -> TrainConfig:
             gamma=0.99,
             gae_lambda=0.95,
             entropy_coef=0.01,
+            entropy_schedule="linear",
+            entropy_coef_end=0.003,
             dual_clip=None,
             normalise_value=True,
             max_grad_norm=1.0,
             threads=1,
         ),
-        loop=LoopConfig(unroll=24, steps=20_000_000),
+        loop=LoopConfig(unroll=24, steps=14_000_000),
         evaluation=EvalConfig(games=50, every_minutes=60.0, deterministic=True),
     )
 
