@@ -33,6 +33,47 @@ def observation_space(layout: Layout) -> spaces.Box:
     return spaces.Box(low.numpy(), high.numpy(), dtype=np.float32)
 
 
+def parts_space(layout: Layout) -> spaces.Dict:
+    """Return one box for each block of a group; maps are pictures of bytes `(channels, h, w)`.
+
+    ValueError names a map whose channels are not its smallest axis: stable-baselines3 would take
+    another axis for them.
+    """
+    low, high = (layout.split(bound) for bound in layout.bounds())
+    boxes: dict[str, spaces.Space[Any]] = {}
+    for block in layout.blocks:
+        if block.kind == "map":
+            if min(block.shape) != block.shape[0]:
+                raise ValueError(
+                    f"block {block.name!r}: a picture has fewer channels than rows and columns, "
+                    f"its shape is {block.shape}"
+                )
+            boxes[block.name] = spaces.Box(0, 255, block.shape, np.uint8)
+        else:
+            boxes[block.name] = spaces.Box(low[block.name].numpy(), high[block.name].numpy())
+    return spaces.Dict(boxes)
+
+
+def observation_parts(layout: Layout, obs: Tensor) -> dict[str, np.ndarray]:
+    """Part observations `[..., size]` into the blocks of `parts_space`, copied.
+
+    A map's range becomes 0 to 255, so what lies between two of 256 levels is lost.
+    """
+    parts: dict[str, np.ndarray] = {}
+    for block in layout.blocks:
+        values = obs[..., layout.slices[block.name]].unflatten(-1, block.shape)
+        if block.kind == "map":
+            low, high = (
+                torch.tensor([getattr(column, end) for column in block.columns])[:, None, None]
+                for end in ("low", "high")
+            )
+            levels = (values - low) / (high - low) * 255.0
+            parts[block.name] = levels.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        else:
+            parts[block.name] = values.cpu().numpy().copy()
+    return parts
+
+
 def action_space(actions: ActionSpec) -> spaces.Space[Any]:
     """Return Discrete for one head, MultiDiscrete for several, Box for floats."""
     if not isinstance(actions, DiscreteActions):

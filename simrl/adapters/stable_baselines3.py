@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 
 from simrl.adapters.spaces import (
     OnIllegal,
@@ -14,7 +15,9 @@ from simrl.adapters.spaces import (
     action_space,
     check_on_illegal,
     joint_action,
+    observation_parts,
     observation_space,
+    parts_space,
     replace_illegal,
 )
 from simrl.core.actions import DiscreteActions
@@ -30,19 +33,34 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("stable-baselines3 is missing: pip install 'simrl[sb3]'") from error
 
 
+Seen = np.ndarray | dict[str, np.ndarray]
+"""Observations `[rows, size]`, or those of each block `[rows, ...]`."""
+
+
 class SB3VecEnv(Sb3Base):
     """Show every agent of every row as one of stable-baselines3's environments.
 
     Environment n * A + a is agent a of row n, so a game with two agents is trained by self-play
     with itself.  A time limit is told by "TimeLimit.truncated" in the infos, with the true last
-    observation under "terminal_observation".  `env_method("action_masks")` returns the masks where
-    no head depends on another, as sb3-contrib's MaskablePPO asks for them.
+    observation under "terminal_observation".  `env_method("action_masks")` returns the masks
+    where no head depends on another, as sb3-contrib's MaskablePPO asks for them.
+
+    With `parts` an observation is a dictionary of its blocks instead of one flat array, maps as
+    pictures of bytes: what "MultiInputPolicy" reads and a replay buffer holds in a quarter of the
+    room.  `simrl.adapters.sb3_extractor.PartsExtractor` encodes it.
     """
 
-    def __init__(self, env: VecEnv, *, seed: int = 0, on_illegal: OnIllegal = "replace") -> None:
+    def __init__(
+        self,
+        env: VecEnv,
+        *,
+        seed: int = 0,
+        on_illegal: OnIllegal = "replace",
+        parts: bool = False,
+    ) -> None:
         check_on_illegal(on_illegal)
         self._env, self._on_illegal = env, on_illegal
-        self._seed = seed
+        self._seed, self._parts = seed, parts
         self.render_mode = None
         actions = env.spec.actions
         env.request(
@@ -51,13 +69,14 @@ class SB3VecEnv(Sb3Base):
         self._lead = (env.num_envs, env.spec.num_agents)
         self._obs: Obs = {}
         self._values = np.zeros(0)
+        layout = env.spec.observations["policy"]
         super().__init__(
             env.num_envs * env.spec.num_agents,
-            observation_space(env.spec.observations["policy"]),
+            parts_space(layout) if parts else observation_space(layout),
             action_space(actions),
         )
 
-    def reset(self) -> np.ndarray:
+    def reset(self) -> Seen:
         """Start all episodes anew, from the seed given by `seed`, the next one each time."""
         given = self._seeds[0]
         if given is not None:
@@ -71,7 +90,7 @@ class SB3VecEnv(Sb3Base):
         """Keep the actions for `step_wait`."""
         self._values = actions
 
-    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[Seen, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Play the actions kept by `step_async`."""
         joint = joint_action(self._env.spec, self._values, self._lead)
         mask = self._obs.get("action_mask")
@@ -84,7 +103,7 @@ class SB3VecEnv(Sb3Base):
         if done.any():
             last, cut = self._flat(step.final_obs), step.truncated.repeat_interleave(agents)
             for index in np.flatnonzero(done):
-                infos[index]["terminal_observation"] = last[index]
+                infos[index]["terminal_observation"] = _one(last, int(index))
                 infos[index]["TimeLimit.truncated"] = bool(cut[index])
         return self._flat(step.obs), step.reward.flatten().numpy().copy(), done, infos
 
@@ -122,20 +141,26 @@ class SB3VecEnv(Sb3Base):
     def _picked(self, indices: int | Iterable[int] | None) -> list[int]:
         return list(self._get_indices(indices))
 
-    def _flat(self, obs: Obs) -> np.ndarray:
-        return obs["policy"].flatten(0, 1).numpy().copy()
+    def _flat(self, obs: Obs) -> Seen:
+        flat = obs["policy"].flatten(0, 1)
+        if self._parts:
+            return observation_parts(self._env.spec.observations["policy"], flat)
+        return flat.numpy().copy()
 
 
 class SB3Policy:
-    """Act by a model that stable-baselines3 trained on `SB3VecEnv`.
+    """Act by a model that stable-baselines3 trained on `SB3VecEnv`, with `parts` or without.
 
     It knows no masks: an illegal value is replaced by the next legal one.  Recurrent models are not
     supported.
     """
 
     def __init__(self, model: BaseAlgorithm, spec: EnvSpec) -> None:
+        layout = spec.observations["policy"]
+        self._parts = isinstance(model.observation_space, spaces.Dict)
+        seen = parts_space(layout) if self._parts else observation_space(layout)
         for name, ours in (
-            ("observation_space", observation_space(spec.observations["policy"])),
+            ("observation_space", seen),
             ("action_space", action_space(spec.actions)),
         ):
             if getattr(model, name) != ours:
@@ -160,12 +185,22 @@ class SB3Policy:
     ) -> PolicyOutput:
         """Ask the model, its draws seeded from `rng` and the global generator left as it is."""
         seed = int(torch.randint(2**31, (1,), generator=rng, device=rng.device))
+        flat = obs["policy"].cpu()
+        seen: Seen = flat.numpy()
+        if self._parts:
+            seen = observation_parts(self.spec.observations["policy"], flat)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            values, _ = self.model.policy.predict(
-                obs["policy"].cpu().numpy(), deterministic=deterministic
-            )
-        action = joint_action(self.spec, values, (len(obs["policy"]),))
+            values, _ = self.model.policy.predict(seen, deterministic=deterministic)
+        action = joint_action(self.spec, values, (len(flat),))
         if isinstance(self.spec.actions, DiscreteActions):
             action = replace_illegal(self.spec.actions, obs["action_mask"], action)
         return PolicyOutput(action)
+
+
+def _one(seen: Seen, row: int) -> Seen:
+    """Return what one row sees."""
+    if isinstance(seen, dict):
+        return {name: value[row] for name, value in seen.items()}
+    one: np.ndarray = seen[row]
+    return one

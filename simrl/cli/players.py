@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simrl.adapters.sb3_files import read_facts, split_name
 from simrl.core.env import VecEnv
 from simrl.core.plugins import env_names, make_env
 from simrl.core.policy import Policy
@@ -38,18 +39,16 @@ class Stage:
 
 
 def stage_for(names: Sequence[str], env: str | None, options: Sequence[str]) -> Stage:
-    """Choose the environment: `env` if given, else that of the first run among `names`.
+    """Choose the environment: `env` if given, else that of the first learned one of `names`.
 
-    `options` are NAME=VALUE texts; they replace those of the run.  ValueError if neither says which
-    environment it is.
+    `options` are NAME=VALUE texts; they replace those that it was trained with.  ValueError if
+    neither says which environment it is.
     """
     given = parse_options(options)
     for name in names:
-        folder = named_run(name)[0]
-        if is_run(folder):
-            config = run_config(folder)
-            if env in (None, config.env):
-                return Stage(config.env, {**config.env_options, **given})
+        trained = _trained(name)
+        if trained is not None and env in (None, trained.env):
+            return Stage(trained.env, {**trained.options, **given})
     if env is not None:
         return Stage(env, given)
     for name in names:
@@ -61,12 +60,27 @@ def stage_for(names: Sequence[str], env: str | None, options: Sequence[str]) -> 
     )
 
 
+def _trained(name: str) -> Stage | None:
+    """Return where a run, or a model of stable-baselines3 that says so, was trained."""
+    if name.endswith(".zip"):
+        facts = read_facts(split_name(name)[1])
+        return Stage(facts["env"], facts["env_options"]) if "env" in facts else None
+    folder = named_run(name)[0]
+    if not is_run(folder):
+        return None
+    config = run_config(folder)
+    return Stage(config.env, config.env_options)
+
+
 def split_names(text: str) -> list[str]:
     """Split a comma-separated list, without blanks and doubles."""
     return list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
 
 
 def short_name(name: str) -> str:
-    """Shorten a run's path to its folder's name; other names stay."""
+    """Shorten a run's path to its folder's name, a file's to its own; other names stay."""
+    if name.endswith(".zip"):
+        kind, path = split_name(name)
+        return f"{kind}:{path.stem}"
     folder = named_run(name)[0]
     return name.replace(folder, Path(folder).resolve().name, 1) if is_run(folder) else name

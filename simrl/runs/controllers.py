@@ -21,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from simrl.adapters.sb3_files import LEARNERS as ZIPPED
+from simrl.adapters.sb3_files import read_facts, split_name
 from simrl.compare.grid_file import GridFile
 from simrl.compare.plan import Entrant
 from simrl.core.plugins import controller_names, env_plugin
@@ -34,8 +36,6 @@ from simrl.runs.policies import SEARCHES, named_policy, named_run, run_weights, 
 OWN_NAME = re.compile(r"^(?P<label>[\w .+/-]+)=(?P<name>.+)$")
 LEARNED = ("ppo", "residual", "bc", "dagger", "run")
 """Words that may stand before a run and a colon."""
-ZIPPED = {"sac": "SAC", "td3": "TD3", "ddpg": "DDPG", "ppo": "PPO", "a2c": "A2C"}
-"""Learners of stable-baselines3 by the word before a .zip file."""
 
 
 def split_controllers(text: str) -> list[str]:
@@ -85,9 +85,7 @@ def make_member(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Pol
     if folder is not None:
         check_fits(folder, spec)
         return named_policy(f"{folder}@{which}" if which else folder, spec, env_options)
-    if name.endswith(".zip"):
-        return _zipped(name, spec)
-    factory = _factory(name)
+    factory = None if name.endswith(".zip") else _factory(name)
     if factory is not None:
         policy = factory(spec)
         if not isinstance(policy, Policy):
@@ -105,21 +103,28 @@ def _entrant(typed: str, grids: GridFile, interfaces: Mapping[str, Mapping[str, 
     kind = name.partition(":")[0]
     options: dict[str, Any] = dict(grids.interfaces.get(kind, {}))
     facts: dict[str, Any] = {}
-    if run is not None:
-        trained = run_config(run).env_options
-        options = {key: trained[key] for key in grids.interface if key in trained}
+    learned = run is not None or members[0].endswith(".zip")
+    if learned:
+        options = _interface(members[0], grids)
+        for member in members[1:]:
+            if _interface(member, grids) != options:
+                raise ValueError(f"{name}: {member} acts through another interface than the first")
         facts = {
             "weights": [_fingerprint(member) for member in members],
             "agent_steps": [_trained_for(member) for member in members],
         }
-        for member in members[1:]:
-            own = run_config(str(_learned_by(member)[0])).env_options
-            if {key: own[key] for key in grids.interface if key in own} != options:
-                raise ValueError(f"{name}: {member} acts through another interface than the first")
     for key in (kind, name, label):
         options |= interfaces.get(key, {})
-    learned = run is not None or members[0].endswith(".zip")
     return Entrant(label or _short(name, members), members, options, learned, facts)
+
+
+def _interface(name: str, grids: GridFile) -> dict[str, Any]:
+    """Return what a learned policy was trained with of the options that a controller chooses."""
+    if name.endswith(".zip"):
+        trained = read_facts(split_name(name)[1]).get("env_options", {})
+    else:
+        trained = run_config(str(_learned_by(name)[0])).env_options
+    return {key: trained[key] for key in grids.interface if key in trained}
 
 
 def _keys(entrant: Entrant, typed: str) -> set[str]:
@@ -170,7 +175,7 @@ def known_name(name: str, task: str) -> None:
     if _run_of(name)[0] is not None:
         return
     if name.endswith(".zip"):
-        _zip_path(name)
+        split_name(name)
         return
     kind = split_words(name)[0].partition(":")[0]
     scripted = env_plugin(task).policies
@@ -186,8 +191,11 @@ def known_name(name: str, task: str) -> None:
 
 def _fingerprint(name: str) -> str:
     """Return a short hash of a run's weights, which tells one training from another."""
-    folder, which = _learned_by(name)
     digest = hashlib.sha256()
+    if name.endswith(".zip"):
+        digest.update(split_name(name)[1].read_bytes())
+        return digest.hexdigest()[:16]
+    folder, which = _learned_by(name)
     for key, value in sorted(run_weights(str(folder), which).items()):
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
@@ -195,36 +203,11 @@ def _fingerprint(name: str) -> str:
 
 
 def _trained_for(name: str) -> int:
-    """Return the agent-steps of a run's newest checkpoint."""
+    """Return the agent-steps of a run's newest checkpoint; 0 for a file that does not say."""
+    if name.endswith(".zip"):
+        return int(read_facts(split_name(name)[1]).get("steps", 0))
     folder, _ = _learned_by(name)
     return max(Checkpoints(Path(str(folder)) / "checkpoints").steps(), default=0)
-
-
-def _zip_path(name: str) -> tuple[str, Path]:
-    kind, colon, rest = name.partition(":")
-    if not colon or kind not in ZIPPED:
-        raise ValueError(
-            f"{name}: say which learner of stable-baselines3 wrote it, such as "
-            f"sac:{Path(rest or kind).name}; they are {', '.join(ZIPPED)}"
-        )
-    if not Path(rest).is_file():
-        raise ValueError(f"there is no file {rest}")
-    return kind, Path(rest)
-
-
-def _zipped(name: str, spec: EnvSpec) -> Policy:
-    kind, path = _zip_path(name)
-    try:
-        import stable_baselines3
-
-        from simrl.adapters.stable_baselines3 import SB3Policy
-    except ImportError as error:
-        raise ValueError(f"{name} needs stable-baselines3: pip install 'simrl[sb3]'") from error
-    try:
-        model = getattr(stable_baselines3, ZIPPED[kind]).load(path, device="cpu")
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read as {ZIPPED[kind]}: {error}") from error
-    return SB3Policy(model, spec)
 
 
 def _factory(name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from simrl.adapters.sb3_files import load_policy
 from simrl.core.plugins import (
     controller_names,
     controller_plugin,
@@ -38,16 +39,19 @@ def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Po
     `name` is a scripted policy of the environment, a controller, "random", or a run: `RUN` takes
     the best checkpoint if there is one and else the newest, `RUN@best`, `RUN@newest`,
     `RUN@12000000` (the checkpoint after so many agent-steps) and `RUN@snapshot-000012000000` (a
-    league opponent) say which.  A controller's options may follow its name, such as
-    `nmpc:solver=ipopt:horizon=30`, each value in YAML; a run may stand before them and guide it, as
-    in `mppi:RUN@best:horizon=8`, see `simrl.runs.guides`.  `mcts:1000` and `search:RUN` are players
-    that search, see `simrl.runs.searchers.search_player`.  ValueError lists the valid names.
+    league opponent) say which.  `sac:FILE.zip` is what stable-baselines3 trained.  A controller's
+    options may follow its name, such as `nmpc:solver=ipopt:horizon=30`, each value in YAML; a run
+    may stand before them and guide it, as in `mppi:RUN@best:horizon=8`, see `simrl.runs.guides`.
+    `mcts:1000` and `search:RUN` are players that search, see
+    `simrl.runs.searchers.search_player`.  ValueError lists the valid names.
     """
     scripted = env_plugin(spec.id).policies
     if name in scripted:
         return make_scripted(spec.id, name, **env_options)
     if name == "random":
         return RandomPolicy(spec)
+    if name.endswith(".zip"):
+        return load_policy(name, spec)
     kind, _, rest = name.partition(":")
     if kind in controller_names():
         return _controller(kind, rest, spec, env_options)

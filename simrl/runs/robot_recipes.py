@@ -5,9 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from simrl.adapters.sb3_files import read_facts
 from simrl.runs.config import is_run
+from simrl.runs.off_policy import PRESETS as OFF_POLICY
+from simrl.runs.off_policy import train
 from simrl.runs.robot_scores import RECIPES, score_runs
 
 RUNS = Path("runs/learn-robots")
@@ -44,8 +48,10 @@ def train_missing(
 
     Each is one `simrl train` in a process of its own, one after another, so that minutes are those
     of the whole machine; what it prints goes to a file beside the run.  ValueError names a run that
-    was begun and holds no checkpoint.
+    was begun and holds no checkpoint.  A run of an off-policy learner leaves a file instead.
     """
+    if preset in OFF_POLICY:
+        return _off_policy(preset, seeds, out, steps)
     folders = [out / f"{preset}-seed-{seed}" for seed in seeds]
     out.mkdir(parents=True, exist_ok=True)
     for seed, folder in zip(seeds, folders, strict=True):
@@ -60,3 +66,13 @@ def train_missing(
         with folder.with_suffix(".log").open("w") as log:
             subprocess.run(command, check=True, stdout=log, stderr=log)
     return folders
+
+
+def _off_policy(preset: str, seeds: Sequence[int], out: Path, steps: int | None) -> list[Path]:
+    """Train the seeds of an off-policy preset that `out` does not hold yet; return their files."""
+    files = [out / f"{preset}-seed-{seed}.zip" for seed in seeds]
+    for seed, file in zip(seeds, files, strict=True):
+        if not (file.is_file() and "minutes" in read_facts(file)):  # else it was cut short
+            config = replace(OFF_POLICY[preset](), seed=seed)
+            train(config if steps is None else replace(config, steps=steps), file)
+    return files

@@ -1,7 +1,8 @@
 """Measure policies that were trained on robots: cost beside a controller's, commands, returns.
 
 **Cost.**  A step costs what its reward lacks to the most that the task pays: the sum of its
-positive weights, whose terms are all at most 1.  A step after a crash costs that most.
+positive weights, whose terms are all at most 1, unless the recipe says what can be had.  A step
+after a crash costs that most.
 An episode's cost is the sum over the task's full length.  Policy and controllers get the same
 starts, in the task as it is registered (its full length, nothing randomised); only what the actions
 mean follows the run.  The figure is the policy's mean cost over that of the cheapest controller.
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from simrl.adapters.sb3_files import load_policy, read_facts
 from simrl.core.env import VecEnv
 from simrl.core.plugins import controller_plugin, make_env
 from simrl.core.policy import Policy
@@ -49,6 +51,10 @@ class Recipe:
     """Controllers whose cost it is compared with; none: commands or returns are measured."""
     walks: bool = False
     """Whether it is measured by how well it follows commands of velocity."""
+    laps: bool = False
+    """Whether it is a car, trained by an off-policy learner, and measured by the laps it drives."""
+    most: float | None = None
+    """Most that a step can pay; by default the sum of the positive weights."""
     games: int = 100
     """Episodes that are played."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -68,6 +74,7 @@ RECIPES: Mapping[str, Recipe] = {
             walks=True,
             options={**COMMANDS, "terrain": "rough", "terrain_height": 0.12},
         ),
+        Recipe("car-lane-camera", "car", laps=True),
         Recipe("halfcheetah", "halfcheetah", games=50),
         Recipe("hopper", "hopper", games=50),
         Recipe("walker2d", "walker2d", games=50),
@@ -85,18 +92,22 @@ def score_runs(
     """Play the last policy of each run (one training seed each) and return the recipe's figures.
 
     `NAME_cost_over_nmpc` (whatever controller was cheapest), or `NAME_rmse` [m/s] and
-    `NAME_survival`, or `NAME_return`: means over the runs, each with `_low` and `_high`, a 95 %
-    interval by bootstrap over runs and starts (over starts alone where there is one run), and
-    `_worst`, that of the worst run; and `NAME_train_min`, minutes of training, the longest run's.
+    `NAME_survival`, or `NAME_lap_done` (share of laps without a takeover), or `NAME_return`: means
+    over the runs, each with `_low` and `_high`, a 95 % interval by bootstrap over runs and starts
+    (over starts alone where there is one run), and `_worst`, that of the worst run; and
+    `NAME_train_min`, minutes of training, the longest run's.
     """
     if not folders:
         raise ValueError(f"{recipe.preset}: there are no runs to measure")
     count = games or recipe.games
+    if recipe.laps:
+        return _laps(recipe, folders, count, seed)
     scores = [_play(recipe, Path(folder), count, seed) for folder in folders]
     name = recipe.figure
     figures: dict[str, float] = {}
     if recipe.controllers:
-        table = np.stack([costs(score, recipe_spec(recipe, folders[0])) for score in scores])
+        spec = recipe_spec(recipe, folders[0])
+        table = np.stack([costs(score, spec, recipe.most) for score in scores])
         beside = _cheapest(recipe, folders[0], count, seed)
         figures |= _ratio(f"{name}_cost_over_nmpc", table, beside)
     elif recipe.walks:
@@ -111,9 +122,10 @@ def score_runs(
     return {**figures, f"{name}_train_min": max(_minutes(folder) for folder in folders)}
 
 
-def costs(score: Score, spec: EnvSpec) -> np.ndarray:
+def costs(score: Score, spec: EnvSpec, most: float | None = None) -> np.ndarray:
     """Return what each episode of `score` cost `[games]`; see above."""
-    most = sum(weight for weight in spec.reward_weights if weight > 0)
+    if most is None:
+        most = sum(weight for weight in spec.reward_weights if weight > 0)
     return spec.max_steps * most - _returns(score)
 
 
@@ -147,8 +159,20 @@ def _cheapest(recipe: Recipe, folder: Path | str, games: int, seed: int) -> np.n
     for name in recipe.controllers:
         plugin = controller_plugin(name)
         policy = plugin.make(env.spec, plugin.config())
-        found.append(costs(_score(env, policy, games, seed), env.spec))
+        found.append(costs(_score(env, policy, games, seed), env.spec, recipe.most))
     return min(found, key=lambda each: float(each.mean()))
+
+
+def _laps(recipe: Recipe, files: Sequence[Path | str], games: int, seed: int) -> dict[str, float]:
+    """Return the share of laps that cars drive to their end, each on a road of its own."""
+    done, facts = [], [read_facts(file) for file in files]
+    for file, fact in zip(files, facts, strict=True):
+        env = make_env(fact["env"], games, **fact["env_options"])
+        policy = load_policy(f"{fact['learner']}:{file}", env.spec)
+        done.append(_metric(_score(env, policy, games, seed), "lap_done"))
+    figures = _interval(f"{recipe.figure}_lap_done", np.stack(done), largest_is_worst=False)
+    minutes = max(float(fact["minutes"]) for fact in facts)
+    return {**figures, f"{recipe.figure}_train_min": minutes}
 
 
 def _score(env: VecEnv, policy: Policy, games: int, seed: int) -> Score:

@@ -1,12 +1,10 @@
-"""Off-policy learners of stable-baselines3: each trains, is saved, and plays as a policy."""
+"""Off-policy learners of stable-baselines3 from the command line."""
 
 import json
 import runpy
 from pathlib import Path
 
 import pytest
-
-from simrl.core.plugins import make_env
 
 pytest.importorskip("stable_baselines3")
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -17,12 +15,10 @@ def script():
     return runpy.run_path(str(SCRIPTS / "train_sb3.py"))
 
 
-@pytest.mark.parametrize("learner", ["sac", "td3", "ddpg"])
-def test_each_learner_leaves_a_model_that_plays(script, learner, tmp_path, capsys):
-    script["COMMON"]["learning_starts"] = 40
+def test_an_environment_is_trained_and_measured(script, tmp_path, capsys):
     arguments = script["Arguments"](
-        env="cartpole-balance",
-        learner=learner,
+        task="cartpole-balance",
+        learner="td3",
         steps=80,
         num_envs=4,
         option=("seconds=0.4",),
@@ -35,13 +31,13 @@ def test_each_learner_leaves_a_model_that_plays(script, learner, tmp_path, capsy
     assert 0.0 < figures["return"] < 20.0  # at most 1 a step, 20 steps
 
 
-def test_noise_is_a_share_of_the_range(script):
-    env = make_env("quadrotor-hover", 2)
-    arguments = script["Arguments"](env="quadrotor-hover", learner="td3")
-    model = script["make_model"](arguments, script["SB3VecEnv"](env), env.spec.actions)
-    assert model.action_noise._sigma.tolist() == [script["NOISE"]] * 4
+def test_a_preset_is_changed_by_what_is_typed(script):
+    arguments = script["Arguments"](task="car-lane-camera", steps=100, option=("lap=250",), seed=3)
+    config = script["resolve"](arguments)
+    assert (config.env, config.learner, config.steps, config.seed) == ("car-lane", "ddpg", 100, 3)
+    assert config.env_options["lap"] == 250 and config.env_options["observations"] == "camera"
 
 
-def test_discrete_actions_are_refused(script):
-    with pytest.raises(ValueError, match="cart-pole: sac needs continuous actions"):
-        script["main"](script["Arguments"](env="cart-pole"))
+def test_unknown_tasks_are_told(script):
+    with pytest.raises(ValueError, match="the presets are car-lane-camera, the environments "):
+        script["resolve"](script["Arguments"](task="go-kart"))
