@@ -61,6 +61,20 @@ def arm_reach() -> TrainConfig:
     )
 
 
+def car_lane() -> TrainConfig:
+    """Follow a road and pass what stands or drives on it, by numbers in the car's frame."""
+    return _run(
+        "car-lane",
+        {},
+        num_envs=128,
+        unroll=64,
+        steps=10_000_000,
+        hidden=(128, 128),
+        log_std=-1.0,
+        gamma=0.98,
+    )
+
+
 def quadruped_velocity() -> TrainConfig:
     """Walk with four legs at a commanded velocity, on flat ground.
 
@@ -238,6 +252,7 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "cartpole-swingup": cartpole_swingup,
     "quadrotor-track": quadrotor_track,
     "arm-reach": arm_reach,
+    "car-lane": car_lane,
     "quadruped-velocity": quadruped_velocity,
     "quadruped-rough": quadruped_rough,
     "halfcheetah": _gymnasium("HalfCheetah-v5"),

@@ -241,34 +241,34 @@ def test_camera_sees_road_sky_and_an_obstacle_ahead():
 
 
 def test_lines_appear_where_a_pinhole_shows_them():
-    # The camera is 1.6 m up and looks 0.12 rad down; 0.7 is the tangent of half its angle of view,
-    # 32 columns.  The lowest row's rays go down by 15.5 / 32 * 0.7 = 0.3391 for each unit along
-    # the axis, turned by 0.12 rad: fall 0.4563, ahead 0.9522.  They meet the ground at
-    # 1.6 / 0.4563 = 3.506 lengths: 3.339 m ahead, where one metre to the left is
-    # 1 / 3.506 / 0.7 * 32 = 13.04 columns and a line of 0.2 m is 2.6 of them.
+    # The camera is 1.6 m up and looks 0.25 rad down; 0.7 is the tangent of half its angle of view,
+    # 32 columns.  The lowest row's rays go down by 11.5 / 32 * 0.7 = 0.2516 for each unit along
+    # the axis, turned by 0.25 rad: fall 0.4911, ahead 0.9067.  They meet the ground at
+    # 1.6 / 0.4911 = 3.258 lengths: 2.954 m ahead, where one metre to the left is
+    # 1 / 3.258 / 0.7 * 32 = 14.03 columns and a line of 0.2 m is 2.8 of them.
     env, state = _straight(num_obstacles=0, observations="camera")
     for offset in (-1.0, -0.5, 0.5, 1.0):  # the car's place, so the line is at minus that
-        state[0, r.X], state[0, r.Y] = 33.0 - 3.339 - CENTRE, offset  # amid a dash, 30 to 33 m
-        state[0, r.X] -= 1.5
-        state[0, r.S], state[0, r.D] = 33.0 - 3.339 - 1.5, offset
+        state[0, r.S], state[0, r.D] = 31.5 - 2.954, offset  # looks amid a dash, 30 to 33 m
+        state[0, r.X], state[0, r.Y] = 31.5 - 2.954 - CENTRE, offset
         image = env.spec.observations["policy"].split(env.restore(state)["policy"])["camera"]
         columns = (image[0, 0, 0, -1] == LINE).nonzero().flatten().double()
-        assert columns.mean() == pytest.approx(31.5 + 13.04 * offset, abs=0.6)
+        assert columns.mean() == pytest.approx(31.5 + 14.03 * offset, abs=0.6)
         assert 2 <= len(columns) <= 3
-    # Row 20: down 4.5 / 32 * 0.7 = 0.0984, fall 0.2174, 7.358 lengths, 7.218 m ahead; the right
-    # line's middle at -4.4 m is 4.4 / 7.358 / 0.7 * 32 = 27.3 columns aside of a car in the middle.
+    # Row 10: down by -1.5 / 32 * 0.7 = -0.0328, fall 0.2156, 7.421 lengths; the middle of a side
+    # line, at 4.4 m, is 4.4 / 7.421 / 0.7 * 32 = 27.1 columns aside of a car in the middle.
     state[0, r.Y] = state[0, r.D] = 0.0
     image = env.spec.observations["policy"].split(env.restore(state)["policy"])["camera"]
-    edges = (image[0, 0, 0, 20] == LINE).nonzero().flatten().tolist()
+    edges = (image[0, 0, 0, 10] == LINE).nonzero().flatten().tolist()
     edges = [column for column in edges if abs(column - 31.5) > 5]  # without the middle line
-    assert len(edges) in (2, 4) and edges[0] == pytest.approx(31.5 - 27.3, abs=1.0)
-    assert edges[-1] == pytest.approx(31.5 + 27.3, abs=1.0)
-    assert image[0, 0, 0, 20, 63] == pytest.approx(GRASS) or edges[-1] == 63
+    assert len(edges) in (2, 4) and edges[0] == pytest.approx(31.5 - 27.1, abs=1.0)
+    assert edges[-1] == pytest.approx(31.5 + 27.1, abs=1.0)
+    assert image[0, 0, 0, 10, 0] == pytest.approx(GRASS)
 
 
 def test_camera_turned_by_the_heading_looks_elsewhere():
     # Turned to the left by 0.2 rad, what was straight ahead is tan(0.2) / 0.7 * 32 = 9.3 columns
-    # to the right (for level rays; the camera looks down, which adds about 1 in its lower rows).
+    # to the right (for level rays; row 3 of a camera that looks down sees 24.1 m ahead at 23.8
+    # lengths, which makes 9.4 of it).
     env, state = _straight(num_obstacles=0, observations="camera")
     clear = _middle_of_road(env, state)
     state[0, r.HEADING] = 0.2
@@ -279,9 +279,9 @@ def test_camera_turned_by_the_heading_looks_elsewhere():
 
 
 def _middle_of_road(env, state):
-    """Return the mean column of what is not grass, in the row that sees 23 m ahead."""
+    """Return the mean column of what is not grass, in the row that sees 24 m ahead."""
     image = env.spec.observations["policy"].split(env.restore(state)["policy"])["camera"]
-    return float((image[0, 0, 0, 14] != GRASS).nonzero().double().mean())
+    return float((image[0, 0, 0, 3] != GRASS).nonzero().double().mean())
 
 
 def test_far_road_is_whole_in_sharp_bends():
@@ -291,7 +291,7 @@ def test_far_road_is_whole_in_sharp_bends():
         env = make_env("car-lane", 16, **options)
         images = env.spec.observations["policy"].split(env.reset(seed)["policy"])["camera"]
         for image in images[:, 0, 0]:
-            for line in image[14:]:  # up to 23 m ahead
+            for line in image[3:]:  # up to 24 m ahead
                 road = (line != torch.tensor(GRASS)).nonzero().flatten()
                 assert len(road) and (road.diff() == 1).all()
 
@@ -303,7 +303,7 @@ def test_render_shows_what_the_camera_sees():
         env.reset(2)
         images.append(env.render(0))
     different = np.argwhere((images[0] != images[1]).any(-1))
-    assert different.min(0).tolist() >= [6, 440] and different.max(0).tolist() <= [140, 719]
+    assert different.min(0).tolist() >= [6, 440] and different.max(0).tolist() <= [108, 719]
 
 
 def test_reference_runs_along_the_centre_line_at_the_wanted_speed():

@@ -18,11 +18,12 @@ from simrl_envs.vehicle.car.config import CAR, CarLaneConfig
 from simrl_envs.vehicle.car.road import locate, project
 from simrl_envs.vehicle.car.task import middle
 
-HEIGHT, WIDTH = 32, 64
+HEIGHT, WIDTH = 24, 64
 MOUNT = 1.6
 """Height of the camera above ground [m]."""
-PITCH = 0.12
-"""Angle by which it looks down [rad]."""
+PITCH = 0.25
+"""Angle by which it looks down [rad]: the highest row sees the sky, the lowest the ground 3 m ahead
+of the body's middle."""
 HALF_VIEW = 0.7
 """Tangent of half the horizontal angle of view."""
 OBSTACLE_HEIGHT = 1.5  # [m]
