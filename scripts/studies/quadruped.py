@@ -1,0 +1,111 @@
+"""Compare ways to walk: MPC with whole-body control, PPO, a correction on top, and commands to it.
+
+    python scripts/studies/quadruped.py [--seeds 0 1 2] [--out runs/studies] [--json]
+
+The runs lie in runs/learn-robots, where `make learn-robots` puts those of PPO; what is missing is
+trained (hours).  The comparison is that of `simrl compare quadruped-velocity`: 400 scenarios.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from compared import compare, draw, tell
+from study import Findings, StudyArguments
+
+from simrl.runs.config import is_run
+from simrl.runs.robot_recipes import RUNS, train_missing
+
+DIFFERING = [
+    "friction=[0.4,1.2]",
+    "mass=[0.9,1.1]",
+    "payload=[0.0,4.0]",
+    "push=[0.0,15.0]",
+    "push_interval=4.0",
+    "latency=[0.0,0.008]",
+    "observation_noise=1.0",
+]
+"""What differs between episodes for all learners but one, at most as much as inside the grids."""
+TORQUES = ["control=torque", "control_step=0.004", "physics_step=0.004"]
+"""Options of learners on top of mpc-wbc, which decides on torques every 4 ms."""
+SMALL = ["--num-envs", "32", "--loop.unroll", "64", "--ppo.minibatch-size", "512"]
+ON_TOP: Mapping[str, Sequence[str]] = {
+    "residual": [
+        "--base",
+        "mpc-wbc",
+        "--base-limit",
+        "0.1",
+        "--net.initial-log-std",
+        "-1.5",
+        *SMALL,
+    ],
+    "told": [
+        "--base",
+        "mpc-wbc",
+        "--base-command",
+        "0.3",
+        "0.2",
+        "0.3",
+        "--base-every",
+        "10",
+        *SMALL,
+    ],
+}
+"""Learners on top of the controller: what they are trained with."""
+
+
+@dataclass(frozen=True)
+class Arguments(StudyArguments):
+    """Compare four ways to walk."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Training seeds of each learner."""
+    runs: Path = RUNS
+    """Folder of the runs."""
+    steps: int = 6_000_000
+    """Steps that the policy is trained on, once it walks, under what differs."""
+    base_steps: int = 2_000_000
+    """Steps of each correction and of each commander."""
+
+
+def main(args: Arguments) -> None:
+    """Train what is missing, compare, draw and print."""
+    walks = train_missing("quadruped-velocity", args.seeds, args.runs)
+    learners = {"ppo-flat": walks}
+    learners["ppo"] = [
+        _train(args, "ppo", seed, ["--init", str(walk), "--steps", str(args.steps)])
+        for seed, walk in zip(args.seeds, walks, strict=True)
+    ]
+    for name, settings in ON_TOP.items():
+        more = [*settings, "--steps", str(args.base_steps)]
+        learners[name] = [_train(args, name, seed, more) for seed in args.seeds]
+    entrants = {"mpc-wbc": "mpc-wbc"}
+    entrants |= {name: "run:" + "+".join(map(str, runs)) for name, runs in learners.items()}
+    comparison = compare("quadruped-velocity", entrants, args.out / "quadruped")
+    found = Findings()
+    tell(found, comparison, "quadruped", "Quadruped")
+    draw(comparison, args, "study-quadruped", "A quadruped at a commanded velocity")
+    found.show(args, "quadruped: MPC, PPO and both")
+
+
+def _train(args: Arguments, name: str, seed: int, settings: Sequence[str]) -> Path:
+    """Train a run under what differs between episodes, unless it is there; return its folder."""
+    folder = args.runs / f"quadruped-{name}-seed-{seed}"
+    if is_run(folder):
+        return folder
+    command = [sys.executable, "-m", "simrl.cli", "train", "quadruped-velocity"]
+    command += ["--seed", str(seed), "--out", str(folder), *settings, "--option", *DIFFERING]
+    if "--base" in settings:
+        command += TORQUES
+    with folder.with_suffix(".log").open("w") as log:
+        subprocess.run(command, check=True, stdout=log, stderr=log)
+    return folder
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments))
