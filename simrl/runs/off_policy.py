@@ -50,6 +50,8 @@ class OffPolicyConfig:
     """Discount of a reward one step later."""
     learning_rate: float = 1e-3
     """Step size of Adam, for actor and critic."""
+    tau: float = 0.005
+    """Share by which the target networks follow in each update."""
     batch_size: int = 256
     """Samples of an update."""
     buffer_size: int = 1_000_000
@@ -97,15 +99,16 @@ def car_lane_camera() -> OffPolicyConfig:
             "max_steps": 1200,
         },
         learner="ddpg",
-        steps=24_000,
+        steps=32_000,
         updates=4,
-        batch_size=64,
+        tau=0.01,
+        batch_size=32,
         buffer_size=50_000,
         learning_starts=2_000,
         hidden=(64, 64),
         noise=0.2,
         channels=(8, 16, 16, 16),
-        check_steps=4_000,
+        check_steps=8_000,
         check_metric="lap_done",
     )
 
@@ -149,6 +152,7 @@ def make_model(config: OffPolicyConfig) -> OffPolicyAlgorithm:
         gradient_steps=config.updates,
         gamma=config.gamma,
         learning_rate=config.learning_rate,
+        tau=config.tau,
         batch_size=config.batch_size,
         buffer_size=config.buffer_size,
         learning_starts=config.learning_starts,

@@ -41,6 +41,11 @@ def test_model_moves_as_the_environment(name, options, substeps, tolerance):
         state = after
 
 
+def test_a_car_driven_by_setpoints_is_refused():
+    with pytest.raises(ValueError, match="it needs control=rates, and control is setpoints"):
+        build_model(make_env("car-lane", 1, control="setpoints").spec, {})
+
+
 @pytest.mark.parametrize("name", ["car-lane", "cartpole-swingup", "quadrotor-track"])
 def test_cost_is_lowest_at_the_targets(name):
     if name != "car-lane":

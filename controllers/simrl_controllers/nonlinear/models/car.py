@@ -79,6 +79,11 @@ def build_car(spec: EnvSpec, weights: Mapping[str, float]) -> Model:
     States are the environment's: the rear axle's pose, speed, steering angle, and in the dynamic
     model lateral speed and yaw rate.  Inputs are acceleration and steering rate.
     """
+    if spec.physics.get("control", "rates") != "rates":
+        raise ValueError(
+            f"{spec.id}: nmpc commands acceleration and steering rate: it needs control=rates, "
+            f"and control is {spec.physics['control']}"
+        )
     w = weights_of("car", WEIGHTS, weights)
     dynamic = fact(spec, "motion") == "dynamic"
     front, rear = float(fact(spec, "front")), float(fact(spec, "rear"))
