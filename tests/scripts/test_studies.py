@@ -1,0 +1,120 @@
+"""The studies' arithmetic against known answers, and that they go on where they stopped."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts" / "studies"
+
+
+@pytest.fixture(scope="module")
+def load():
+    """Import a study as `python scripts/studies/NAME.py` does: from its own folder."""
+    pytest.importorskip("matplotlib")
+    before = list(sys.path)
+    sys.path.insert(0, str(SCRIPTS))
+    yield importlib.import_module
+    sys.path[:] = before
+
+
+@pytest.fixture(scope="module")
+def theory(load):
+    return load("string_stability")
+
+
+def test_a_disturbance_that_never_changes_is_passed_on_whole(theory):
+    slow = np.array([1e-4])
+    for factor in (theory.acc_factor, theory.cacc_factor):
+        assert abs(factor(theory.Cars(0.8, 2, 2), slow)[0]) == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["acc", "cacc"])
+def test_theory_says_what_simulated_cars_do(load, theory, name):
+    study = load("platoon_delay")
+    measured = study.swing(name, 2.0)["factor"][1:]
+    cars = theory.Cars(study.DEFAULT["headway"], 2, 2)
+    predicted = abs(study.THEORY[name](cars, np.array([2.0]))[0])
+    assert measured == pytest.approx(predicted, rel=0.02)
+    assert predicted < 0.99
+
+
+@pytest.mark.parametrize("gains", [(0.5, 1.5, 0.3), (0.5, 1.5, 0.0), (3.0, 4.0, 1.0)])
+@pytest.mark.parametrize("delay", [0, 2, 4])
+def test_a_car_is_stable_where_the_matrix_of_car_and_pending_commands_is(theory, gains, delay):
+    from simrl_controllers.platoon.predict import exact_step
+
+    a, b = exact_step(0.3, 0.1)
+    kp, kd, ka = gains
+    law = -np.array([kp, kp * 0.7 + kd, ka])  # u = law x, behind a predecessor at rest
+    if delay == 0:
+        closed = a + np.outer(b, law)
+    else:
+        closed = np.zeros((3 + delay, 3 + delay))  # the car, then the commands on their way
+        closed[:3, :3], closed[:3, 3] = a, b
+        closed[3:-1, 4:] = np.eye(delay - 1)
+        closed[-1, :3] = law
+    stable = np.abs(np.linalg.eigvals(closed)).max() < 1.0
+    assert theory.car_is_stable(0.7, delay, gains) == stable
+
+
+def test_least_headway_parts_growing_from_shrinking_platoons(theory):
+    limit = theory.least_headway(theory.cacc_factor, 2, 2)
+    assert theory.worst(theory.cacc_factor, theory.Cars(limit, 2, 2)) <= 1.0 + theory.TOLERANCE
+    assert theory.worst(theory.cacc_factor, theory.Cars(limit - 0.02, 2, 2)) > 1.001
+    assert theory.least_headway(theory.acc_factor, 4) == float("inf")
+
+
+def test_the_regulator_costs_its_cost_to_go_where_no_limit_is_active(load):
+    study = load("active_constraints")
+    kind = study.DISTURBANCES["spin"]
+    small = study.Disturbance(kind.column, (0.0,), kind.limit, kind.label)
+    env, found = study.course("lqr", small, 0.0, 6)
+    from simrl_controllers.lqr import LqrConfig, make_lqr
+
+    regulator = make_lqr(env.spec, LqrConfig())
+    starts = study.start_states(env, small, 0.0)
+    dx = regulator.plant.error(starts).numpy()
+    wanted = np.einsum("ni,ij,nj->n", dx, regulator.solution.cost_to_go, dx)
+    figures = study.measure("lqr", small, 0.0)
+    assert not figures["failed"].any() and not figures["at_limit"].any()
+    assert figures["cost"][:6] == pytest.approx(wanted, rel=0.02)  # angles are small, not 0
+    assert found.length.tolist() == [250] * 6
+
+
+def test_pieces_are_measured_once(load, tmp_path):
+    study, calls = load("study"), []
+
+    def make():
+        calls.append(1)
+        return {"x": np.arange(3.0)}
+
+    for facts in ({"a": 1}, {"a": 1}, {"a": 2}):
+        assert study.piece(tmp_path, "thing", facts, make)["x"].tolist() == [0.0, 1.0, 2.0]
+    assert len(calls) == 2
+
+
+def test_ratio_is_paired(load):
+    study = load("study")
+    second = np.array([1.0, 10.0, 100.0, 1000.0])
+    found = study.ratio(0.5 * second, second)
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+    with pytest.raises(ValueError, match="paired values differ in number"):
+        study.ratio(second, second[:2])
+
+
+def test_findings_are_printed_as_markdown_or_json(load, tmp_path, capsys):
+    study = load("study")
+    found = study.Findings()
+    found.keep("cost", study.mean(np.array([1.0, 3.0])))
+    found.table("Costs", ["who", "cost"], [["lqr", "2"]])
+    found.show(study.StudyArguments(out=tmp_path), "title")
+    said = capsys.readouterr().out
+    assert "| who | cost |\n| --- | --- |\n| lqr | 2 |" in said
+    assert (tmp_path / "tables.md").read_text() == said[:-1]
+    found.show(study.StudyArguments(out=tmp_path, json=True), "title")
+    figures = json.loads(capsys.readouterr().out)["figures"]
+    assert figures == {"cost": 2.0, "cost_low": 1.0, "cost_high": 3.0}
