@@ -99,7 +99,7 @@ def car_lane_camera() -> OffPolicyConfig:
             "max_steps": 1200,
         },
         learner="ddpg",
-        steps=32_000,
+        steps=24_000,
         updates=4,
         tau=0.01,
         batch_size=32,
