@@ -24,10 +24,10 @@ import tyro
 from matplotlib.axes import Axes
 from study import (
     COLOURS,
-    Course,
     Findings,
     StudyArguments,
     cell,
+    decision_seconds,
     line,
     mean,
     panels,
@@ -40,7 +40,7 @@ from study import (
 )
 from torch import Tensor
 
-from simrl.core import VecEnv
+from simrl.core import Policy, VecEnv
 from simrl.core.plugins import make_env
 from simrl.runs.policies import named_policy
 
@@ -95,8 +95,8 @@ def start_states(env: VecEnv, kind: Disturbance, size: float) -> Tensor:
     return states
 
 
-def course(name: str, kind: Disturbance, size: float, rows: int) -> tuple[VecEnv, Course]:
-    """Play a controller from the starts of one size."""
+def build(name: str, kind: Disturbance, rows: int) -> tuple[VecEnv, Policy]:
+    """Build the environment and a controller that knows the limit."""
     env = make_env("cartpole-balance", rows, seconds=SECONDS)
     told = {
         "lqr": "lqr",
@@ -105,13 +105,13 @@ def course(name: str, kind: Disturbance, size: float, rows: int) -> tuple[VecEnv
     }
     # The nonlinear model keeps 0.1 m away from the end of the track that it is told.
     physics = {**env.spec.physics, "x_limit": kind.limit + 0.1}
-    policy = named_policy(told[name], replace(env.spec, physics=physics), {})
-    return env, play(env, policy, seed=0, starts=start_states(env, kind, size))
+    return env, named_policy(told[name], replace(env.spec, physics=physics), {})
 
 
 def measure(name: str, kind: Disturbance, size: float) -> dict[str, np.ndarray]:
     """Return cost, failure, time at the force's limit [s], excess of position [m], each `[N]`."""
-    env, found = course(name, kind, size, SCENARIOS)
+    env, policy = build(name, kind, SCENARIOS)
+    found = play(env, policy, seed=0, starts=start_states(env, kind, size))
     inside, force = found.during(), found.actions[:, :, 0, 0]
     parts = env.spec.physics["state"]
     state = np.concatenate(
@@ -136,13 +136,15 @@ def measured(args: StudyArguments, name: str, which: str, size: float) -> dict[s
 
 
 def times(args: StudyArguments, name: str) -> np.ndarray:
-    """Return how long decisions for one robot take while it is disturbed [s]."""
+    """Return the processor time of each decision for one robot while it is disturbed [s]."""
     kind = DISTURBANCES["roll"]
 
     def one() -> dict[str, np.ndarray]:
-        return {"seconds": course(name, kind, 1.0, 1)[1].seconds}
+        env, policy = build(name, kind, 1)
+        starts = start_states(env, kind, 1.5)
+        return {"seconds": decision_seconds(env, policy, starts=starts)}
 
-    return piece(args.out / "constraints", "times", {"who": name}, one)["seconds"]
+    return piece(args.out / "constraints", "decisions", {"who": name}, one)["seconds"]
 
 
 def tabulate(args: StudyArguments, findings: Findings, which: str) -> None:
@@ -155,11 +157,7 @@ def tabulate(args: StudyArguments, findings: Findings, which: str) -> None:
         row = [f"{size:g}", f"{1e3 * at_limit.value:.0f} ms"]
         findings.keep(f"{which}_{size:g}_lqr_at_limit_s", at_limit)
         for name in CONTROLLERS:
-            failed = findings.keep(f"{which}_{size:g}_{name}_failed", share(found[name]["failed"]))
-            beyond = findings.keep(
-                f"{which}_{size:g}_{name}_beyond", share(found[name]["excess"] > BEYOND)
-            )
-            row.append(percent(failed if which == "spin" else beyond))
+            row.append(harm(findings, f"{which}_{size:g}_{name}", which, found[name]))
         for name in CONTROLLERS[1:]:
             if fine.sum() < 5:
                 row.append("-")
@@ -167,10 +165,20 @@ def tabulate(args: StudyArguments, findings: Findings, which: str) -> None:
             own = ratio(found[name]["cost"][fine], found["lqr"]["cost"][fine])
             row.append(cell(findings.keep(f"{which}_{size:g}_{name}_cost_ratio", own), 4))
         rows.append([*row, f"{int(fine.sum())}"])
-    what = "fails" if which == "spin" else "beyond 0.8 m"
+    what = "fails" if which == "spin" else "beyond 0.8 m, by in the mean"
     head = [kind.label, "LQR at the force's limit", *(f"{name} {what}" for name in CONTROLLERS)]
     head += [f"cost of {name} over LQR's" for name in CONTROLLERS[1:]]
     findings.table(f"Disturbance: {which}", [*head, "scenarios that all survive"], rows)
+
+
+def harm(findings: Findings, label: str, which: str, found: dict[str, np.ndarray]) -> str:
+    """Keep how many episodes failed, or how many passed the limit and by how much; say it."""
+    failed = findings.keep(f"{label}_failed", share(found["failed"]))
+    if which == "spin":
+        return percent(failed)
+    beyond = findings.keep(f"{label}_beyond", share(found["excess"] > BEYOND))
+    excess = findings.keep(f"{label}_excess_m", mean(found["excess"]))
+    return percent(beyond) + (f", {100 * excess.value:.1f} cm" if beyond.value else "")
 
 
 def plot(args: StudyArguments) -> None:
@@ -179,13 +187,15 @@ def plot(args: StudyArguments) -> None:
     for column, (which, kind) in enumerate(DISTURBANCES.items()):
         draw_costs(args, axes[column], which, kind)
         below = axes[2 + column]
-        key = "failed" if which == "spin" else "excess"
         for name, colour in zip(CONTROLLERS, COLOURS, strict=False):
-            found = [measured(args, name, which, size)[key] for size in kind.sizes]
-            hits = [share(own > (BEYOND if key == "excess" else 0.5)) for own in found]
-            line(below, kind.sizes, hits, name, colour)
-        word = "episodes that fail" if which == "spin" else "episodes beyond 0.8 m"
-        below.set(xlabel=kind.label, ylabel=f"share of {word}", ylim=(-0.03, 1.03))
+            found = [measured(args, name, which, size) for size in kind.sizes]
+            if which == "spin":
+                values = [share(own["failed"]) for own in found]
+            else:
+                values = [mean(100 * own["excess"]) for own in found]
+            line(below, kind.sizes, values, name, colour)
+        word = "share of episodes that fail" if which == "spin" else "cart beyond 0.8 m [cm]"
+        below.set(xlabel=kind.label, ylabel=word)
         below.legend(fontsize=8)
     save(figure, args, "study-constraints")
 
@@ -223,7 +233,7 @@ def main(args: StudyArguments) -> None:
         p50, p99 = np.percentile(1e3 * times(args, name), (50, 99))
         findings.figures |= {f"{name}_p50_ms": float(p50), f"{name}_p99_ms": float(p99)}
         rows.append([name, f"{p50:.2f} ms", f"{p99:.2f} ms"])
-    findings.table("Time of a decision for one robot", ["", "p50", "p99"], rows)
+    findings.table("Processor time of a decision for one robot", ["", "p50", "p99"], rows)
     plot(args)
     findings.show(args, "MPC against LQR with and without active constraints")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from simrl.compare.statistics import Estimate, Resampling, estimate
-from simrl.core import Policy, TimeStep, VecEnv
+from simrl.core import Obs, Policy, PolicyOutput, PolicyState, TimeStep, VecEnv
 from simrl.rollout import RolloutEngine, Seating
 from simrl.rollout.intervals import wilson
 from simrl.rollout.npz import write_npz
@@ -114,6 +115,37 @@ def play(env: VecEnv, policy: Policy, *, seed: int, starts: Tensor | None = None
     while not log.done.all():
         engine.step(deterministic=True)
     return log.course()
+
+
+def decision_seconds(env: VecEnv, policy: Policy, *, starts: Tensor | None = None) -> np.ndarray:
+    """Return the processor time of each decision of one episode [s], the first few left out.
+
+    What else runs on the machine does not count, unlike in wall time; `env` has one row.
+    """
+    clocked = _Clocked(policy)
+    play(env, clocked, seed=0, starts=starts)
+    return np.array(clocked.seconds[WARM_CALLS:])
+
+
+class _Clocked:
+    """Act as a policy does, and keep how long the processor worked on it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy, self.reads = policy, policy.reads
+        self.seconds: list[float] = []
+
+    def initial_state(self, num_rows: int) -> PolicyState:
+        """Return the policy's memory."""
+        return self._policy.initial_state(num_rows)
+
+    def act(
+        self, obs: Obs, state: PolicyState, rng: torch.Generator, *, deterministic: bool = False
+    ) -> PolicyOutput:
+        """Return the policy's action."""
+        begin = time.process_time()
+        output = self._policy.act(obs, state, rng, deterministic=deterministic)
+        self.seconds.append(time.process_time() - begin)
+        return output
 
 
 class _Log(Observer):
