@@ -44,8 +44,8 @@ class CompareArguments:
     """Name of the environment."""
     controllers: str
     """Controllers, comma-separated: whatever `simrl evaluate` takes (nmpc:horizon=20, a run's
-    folder, search:RUN), ppo:RUN1+RUN2+RUN3 for the training seeds of one recipe, sac:FILE.zip,
-    module:function; LABEL=... gives a name."""
+    folder, search:RUN, mppi:RUN), ppo:RUN1+RUN2+RUN3 for the training seeds of one recipe,
+    sac:FILE.zip, module:function; LABEL=... gives a name."""
     out: Path
     """Folder of the comparison."""
     scenarios: str = "all"
