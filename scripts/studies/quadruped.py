@@ -67,6 +67,9 @@ class Arguments(StudyArguments):
     """Training seeds of each learner."""
     runs: Path = RUNS
     """Folder of the runs."""
+    learners: tuple[str, ...] = ("ppo-flat", "ppo", "residual", "told")
+    """Who is compared with mpc-wbc: PPO as its preset trains it; the same, trained on under what
+    differs between episodes; a correction of the controller's torques; commands to it."""
     steps: int = 6_000_000
     """Steps that the policy is trained on, once it walks, under what differs."""
     base_steps: int = 2_000_000
@@ -75,15 +78,7 @@ class Arguments(StudyArguments):
 
 def main(args: Arguments) -> None:
     """Train what is missing, compare, draw and print."""
-    walks = train_missing("quadruped-velocity", args.seeds, args.runs)
-    learners = {"ppo-flat": walks}
-    learners["ppo"] = [
-        _train(args, "ppo", seed, ["--init", str(walk), "--steps", str(args.steps)])
-        for seed, walk in zip(args.seeds, walks, strict=True)
-    ]
-    for name, settings in ON_TOP.items():
-        more = [*settings, "--steps", str(args.base_steps)]
-        learners[name] = [_train(args, name, seed, more) for seed in args.seeds]
+    learners = {name: [_run(args, name, seed) for seed in args.seeds] for name in args.learners}
     entrants = {"mpc-wbc": "mpc-wbc"}
     entrants |= {name: "run:" + "+".join(map(str, runs)) for name, runs in learners.items()}
     comparison = compare("quadruped-velocity", entrants, args.out / "quadruped")
@@ -91,6 +86,19 @@ def main(args: Arguments) -> None:
     tell(found, comparison, "quadruped", "Quadruped")
     draw(comparison, args, "study-quadruped", "A quadruped at a commanded velocity")
     found.show(args, "quadruped: MPC, PPO and both")
+
+
+def _run(args: Arguments, name: str, seed: int) -> Path:
+    """Return the folder of a learner's run; ValueError lists the learners."""
+    if name in ON_TOP:
+        return _train(args, name, seed, [*ON_TOP[name], "--steps", str(args.base_steps)])
+    if name not in ("ppo", "ppo-flat"):
+        valid = ", ".join(("ppo", "ppo-flat", *ON_TOP))
+        raise ValueError(f"unknown learner {name!r}; the learners are {valid}")
+    (walk,) = train_missing("quadruped-velocity", [seed], args.runs)
+    if name == "ppo-flat":
+        return walk
+    return _train(args, name, seed, ["--init", str(walk), "--steps", str(args.steps)])
 
 
 def _train(args: Arguments, name: str, seed: int, settings: Sequence[str]) -> Path:
