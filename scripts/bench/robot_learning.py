@@ -23,6 +23,7 @@ BARS = {
     "arm_cost_over_nmpc": "bar 1.1 in 5 minutes; beside osc or inverse-dynamics",
     "quadruped_rmse": "bar 0.15 m/s in 30 minutes, commands -0.5 to 1.0 m/s",
     "quadruped_survival": "share of episodes of 20 s without a fall",
+    "car_state_cost_over_nmpc": "by numbers instead of the camera, with obstacles; no bar",
     "car_lap_done": "share of laps of 400 m on unseen roads without a takeover, from a camera",
     "car_train_min": "bar 20 minutes",
     "halfcheetah_return": "bar 5800: best published PPO at 1M steps",
