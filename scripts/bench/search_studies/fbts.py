@@ -47,7 +47,7 @@ FEEDBACK = FeedbackSearchConfig(
     iterations=8,
     keep=4,
     learner=DistillationConfig(
-        learning_rate=5e-4, epochs=3, minibatch_size=256, value_coef=0.5, anchor=0.5
+        learning_rate=5e-4, epochs=3, minibatch_size=256, value_coef=0.1, anchor=0.5
     ),
 )
 """Few iterations: more from so few positions drift, the policy spreads and turns passive."""
