@@ -77,7 +77,7 @@ def test_ratio_and_its_interval(tmp_path, monkeypatch):
     folders = [finished("cartpole-swingup", tmp_path / str(seed)) for seed in range(2)]
     table = {folder: np.array([2.0, 4.0]) * (1 + index) for index, folder in enumerate(folders)}
     monkeypatch.setattr(robot_scores, "_play", lambda recipe, folder, games, seed: table[folder])
-    monkeypatch.setattr(robot_scores, "costs", lambda score, spec: score)
+    monkeypatch.setattr(robot_scores, "costs", lambda score, spec, most: score)
     monkeypatch.setattr(robot_scores, "_cheapest", lambda *given: np.array([1.0, 3.0]))
     figures = score_runs(RECIPES["cartpole-swingup"], folders, games=2)
     # Means 3 and 6 over 2: 1.5 and 3.  Starts alone: 2/1 and 4/3, in the second run twice that.
