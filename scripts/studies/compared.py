@@ -105,7 +105,8 @@ def draw(comparison: Comparison, args: StudyArguments, name: str, title: str) ->
         at = [row + (index + 0.5) * width - 0.4 for row in range(len(winners))]
         heights = [winner["scores"][label] for winner in winners]
         axes.bar(at, heights, 0.9 * width, label=label, color=COLOURS[index])
-    axes.set_xticks(range(len(winners)), [f"{w['grid']}{_mark(w)}" for w in winners], fontsize=8)
+    names = [f"{w['grid']}{_mark(w)}".replace("-", "-\n") for w in winners]
+    axes.set_xticks(range(len(winners)), names, fontsize=8)
     axes.set_ylabel("mean score")
     axes.set_ylim(0.0, 1.0)
     axes.set_title(f"{title} (* beyond what controllers were made for)", fontsize=10)

@@ -183,10 +183,18 @@ def theory_table(findings: Findings) -> dict[str, list[float]]:
         }
         for name, limit in found.items():
             limits[name].append(limit)
-            findings.figures[f"least_headway_{_slug(name)}_{round(1000 * value)}ms"] = limit
+            if np.isfinite(limit):
+                findings.figures[f"least_headway_{_slug(name)}_{round(1000 * value)}ms"] = limit
         shown = [f"{limit:.2f} s" if np.isfinite(limit) else "none" for limit in found.values()]
         rows.append([f"{value:.1f} s", *shown])
     findings.table("Least string-stable headway by theory", ["actuation delay", *limits], rows)
+    by_age = []
+    for value in SWEEPS["comm_delay"]:
+        limit = least_headway(cacc_factor, 2, round(value / Cars.seconds))
+        findings.figures[f"least_headway_cacc_heard_{round(1000 * value)}ms_ago"] = limit
+        by_age.append([f"{value:.1f} s", f"{limit:.2f} s"])
+    title = "The same at 200 ms of actuation delay, over the age of what is heard"
+    findings.table(title, ["communication delay", "cacc"], by_age)
     return limits
 
 

@@ -214,12 +214,17 @@ def mean(values: np.ndarray) -> Estimate:
 
 
 def ratio(first: np.ndarray, second: np.ndarray) -> Estimate:
-    """Return the mean of `first` over that of `second`, both `[M]` of the same scenarios."""
-    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if first.shape != second.shape:
-        raise ValueError(f"paired values differ in number: {first.shape} and {second.shape}")
-    weights = _weights(len(first))
-    drawn = (weights @ first) / (weights @ second)
+    """Return the mean of `first` over that of `second` `[M]`, of the same scenarios.
+
+    first: `[M]`, or `[K, M]` of K training seeds, which are resampled apart from scenarios.
+    """
+    first, second = np.atleast_2d(np.asarray(first, np.float64)), np.asarray(second, np.float64)
+    if first.shape[1:] != second.shape:
+        raise ValueError(f"paired values differ in number: {first.shape[1]} and {len(second)}")
+    draws = Resampling(np.zeros(len(second), np.int64), seed=0)
+    weights = draws.scenario_weights()
+    by_seed = (weights @ first.T) / (weights @ second)[:, None]
+    drawn = np.take_along_axis(by_seed, draws.seeds("training", len(first)), 1).mean(1)
     return estimate(float(first.mean() / second.mean()), drawn)
 
 

@@ -2,24 +2,26 @@
 
     python scripts/studies/terminal_value.py [--json]
 
-A sampling planner (mppi) swings a cart-pole up with horizons from one step to fifty.  Its plans end
-in nothing, or in the critic of a run of PPO that was trained for a while, longer, or longest; the
-policies of these runs play alone, too.  Planning one step with a policy's own value is a step of
-Newton's method towards the optimum, and more steps only improve where it starts (Bertsekas 2022,
-"Lessons from AlphaZero for Optimal, Model Predictive, and Adaptive Control").
+Planners by sampling swing a pendulum and a cart-pole up, with horizons from one step to dozens.
+Their plans end in nothing, or in the critic of a run of PPO that was trained for a while or for
+longer; the policies of these runs play alone, too.  Planning one step with the value of a policy is
+a step of Newton's method towards the optimum, and further steps move where it starts (Bertsekas
+2022, "Lessons from AlphaZero for Optimal, Model Predictive, and Adaptive Control").
 
-The runs lie in `--runs`, and are trained there if they are missing (a few minutes of one core).
+The runs lie in `--runs`, and are trained there if they are missing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import tyro
+from matplotlib.axes import Axes
 from study import (
     COLOURS,
     Findings,
@@ -36,183 +38,248 @@ from study import (
 
 from simrl.compare.statistics import Estimate
 from simrl.core.plugins import make_env
-from simrl.runs.guides import load_guide
+from simrl.learn.loop import LoopConfig
+from simrl.learn.ppo import PPOConfig
+from simrl.nn.actor_critic import ActorCriticConfig
+from simrl.runs.config import EvalConfig, TrainConfig, is_run
 from simrl.runs.policies import named_policy
-from simrl.runs.robot_recipes import train_missing
-
-TASK = "cartpole-swingup"
-SECONDS = 6.0
-STARTS = 24
-HORIZONS = (1, 2, 3, 5, 10, 20, 35, 50)
-LONGEST = 100
-"""Horizon of the planner that all costs are told over."""
-SAMPLES = 32
-TRAINED = (300_000, 1_000_000, 3_000_000)
-"""Agent-steps of the runs, each trained to the end of its own schedule."""
+from simrl.runs.robot_presets import cartpole_swingup
+from simrl.runs.training import start_run
 
 
 @dataclass(frozen=True)
 class Arguments(StudyArguments):
     """Measure horizons against terminal values."""
 
-    runs: Path = Path("runs/studies/terminal")
+    runs: Path = Path("runs/studies/terminal-runs")
     """Folder of the runs."""
 
 
-def costs(name: str) -> dict[str, np.ndarray]:
-    """Return what each episode of a policy costs `[N]`: what its rewards lack to 1 a step."""
-    env = make_env(TASK, STARTS, seconds=SECONDS)
-    found = play(env, named_policy(name, env.spec, {}), seed=1)
-    most = sum(weight for weight in env.spec.reward_weights if weight > 0)
-    return {
-        "cost": most * env.spec.max_steps - found.rewards.sum(axis=(0, 2)),
-        "seconds": found.seconds / STARTS,
-    }
+@dataclass(frozen=True)
+class Task:
+    """Say what is played, who plans, and what is trained."""
 
+    env: str
+    planner: str
+    """Name of the planner before its horizon."""
+    words: str
+    """Its options after the horizon."""
+    horizons: tuple[int, ...]
+    """The last one, without a value, is what costs are told over."""
+    config: TrainConfig
+    """A training run, but for its seed and length."""
+    trained: tuple[int, ...]
+    """Lengths of the runs, in agent-steps."""
+    seeds: tuple[int, ...]
+    """Training seeds."""
+    starts: int
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the environment."""
 
-def measured(args: Arguments, name: str, run: Path | None = None) -> dict[str, np.ndarray]:
-    """Return costs and times of `name`, in which RUN stands for the folder of a run."""
-    facts: dict[str, Any] = {"who": name, "run": run.parent.name if run else ""}
-    facts |= {"starts": STARTS, "seconds": SECONDS}
-    full = name.replace("RUN", str(run))
-    return piece(args.out / "terminal", "cost", facts, lambda: costs(full))
+    def plan(self, horizon: int, guide: str = "") -> str:
+        """Name the planner with a horizon; RUN stands for the run, `guide` are options about it."""
+        run = "RUN:" if guide else ""
+        return f"{self.planner}:{run}horizon={horizon}{self.words}{guide}"
 
-
-def planner(horizon: int, guide: str = "") -> str:
-    """Name the planner with a horizon; `guide` are its words about a run."""
-    run = "RUN:" if guide else ""
-    return f"mppi:{run}horizon={horizon}:samples={SAMPLES}{guide}"
+    def run(self, args: Arguments, steps: int, seed: int) -> Path:
+        """Return the folder of a run, trained if it is missing."""
+        folder = args.runs / f"{self.env}-{steps}-seed-{seed}"
+        if not is_run(folder):
+            part = folder.with_suffix(".part")  # a run that was stopped is begun anew
+            shutil.rmtree(part, ignore_errors=True)
+            loop = LoopConfig(unroll=self.config.loop.unroll, steps=steps)
+            run = start_run(replace(self.config, loop=loop, seed=seed), part)
+            run.loop.run()
+            if run.loop.writer is not None:
+                run.loop.writer.close()
+            part.rename(folder)
+        return folder
 
 
 VALUE = ":guide_plans=0"
 """The run's critic ends plans; its policy proposes none."""
 BOTH = ":guide_plans=1"
 """The policy proposes a plan, too."""
-POLICY = ":guide_plans=1:guide_value=false"
-"""The policy proposes, and plans end in nothing."""
+
+PENDULUM = Task(
+    env="pendulum",
+    planner="predictive-sampling",
+    words=":samples=32:noise=[0.6]",
+    horizons=(1, 2, 3, 5, 8, 12, 20, 40),
+    config=TrainConfig(
+        env="pendulum",
+        num_envs=32,
+        net=ActorCriticConfig(
+            hidden=(32,), activation="tanh", critic="separate", normalise_obs=True
+        ),
+        ppo=PPOConfig(
+            learning_rate=2e-3,
+            epochs=8,
+            minibatch_size=256,
+            gamma=0.95,
+            gae_lambda=0.9,
+            entropy_coef=0.0,
+            normalise_value=True,
+            threads=1,
+        ),
+        loop=LoopConfig(unroll=32, steps=1),
+        evaluation=EvalConfig(games=20),
+    ),
+    trained=(30_000, 60_000, 120_000, 240_000),
+    seeds=(0, 1, 2),
+    starts=32,
+)
+CART = Task(
+    env="cartpole-swingup",
+    planner="mppi",
+    words=":samples=32",
+    horizons=(1, 5, 20, 50),
+    config=cartpole_swingup(),
+    trained=(1_000_000,),
+    seeds=(0,),
+    starts=8,
+    options={"seconds": 5.0, "threads": 1},
+)
 
 
-def explained(run: Path) -> dict[str, np.ndarray]:
-    """Return how much of the returns of a run's policy its critic explains, over states `[N]`.
-
-    The states are those of the first two seconds of episodes, so that eight seconds follow, which
-    is nearly all that counts at the run's discount.
-    """
-    env = make_env(TASK, STARTS)
-    guide = load_guide(str(run), env.spec, {})
-    found = play(env, named_policy(str(run), env.spec, {}), seed=1)
-    earned = np.zeros(STARTS)
-    returns = np.empty(found.rewards.shape[:2])
-    for step in reversed(range(len(returns))):
-        earned = found.rewards[step, :, 0] + guide.gamma * earned
-        returns[step] = earned
-    early = slice(0, round(2.0 / env.spec.step_seconds), 5)
-    states = torch.from_numpy(found.states[early].reshape(-1, env.spec.state_size))
-    said = guide.value(states).double().numpy()
-    wanted = returns[early].ravel()
-    return {"share": np.array(1.0 - np.mean((said - wanted) ** 2) / np.var(wanted))}
+def costs(task: Task, name: str) -> dict[str, np.ndarray]:
+    """Return what each episode of a policy costs `[N]`: what its rewards lack to the most."""
+    env = make_env(task.env, task.starts, **task.options)
+    found = play(env, named_policy(name, env.spec, task.options), seed=1)
+    most = sum(weight for weight in env.spec.reward_weights if weight > 0)
+    return {"cost": most * env.spec.max_steps - found.rewards.sum(axis=(0, 2))}
 
 
-def tell_runs(args: Arguments, findings: Findings, runs: dict[int, Path], best: np.ndarray) -> None:
-    """Tabulate the runs: what their policies cost, what their critics explain, one-step plans."""
+def measured(args: Arguments, task: Task, name: str, steps: int = 0) -> np.ndarray:
+    """Return the costs of `name` `[K, N]`, for each training seed of the runs of so many steps."""
     rows = []
-    for steps, run in runs.items():
-        facts = {"run": run.parent.name, "starts": STARTS}
-        known = piece(args.out / "terminal", "explained", facts, lambda r=run: explained(r))
-        label = f"{steps // 1000}k"
-        share = findings.figures[f"explained_{label}"] = float(known["share"])
-        cells = [f"{steps / 1e6:g} M", f"{share:.2f}"]
-        for key, name in (
-            ("policy", "RUN"),
-            ("one_step", planner(1, VALUE)),
-            ("one_step_both", planner(1, BOTH)),
-            ("five_steps", planner(5, VALUE)),
-            ("five_steps_both", planner(5, BOTH)),
-        ):
-            found = ratio(measured(args, name, run)["cost"], best)
-            cells.append(cell(findings.keep(f"{key}_{label}", found)))
-        rows.append(cells)
-    head = ["agent-steps", "returns explained by the critic", "policy alone"]
-    head += ["1 step + value", "1 step + value + policy", "5 steps + value"]
-    head += ["5 steps + value + policy"]
-    findings.table(f"Cost over that of a horizon of {LONGEST} without a value", head, rows)
+    for seed in task.seeds if steps else (0,):
+        facts: dict[str, Any] = {"who": name, "env": task.env, "steps": steps, "seed": seed}
+        facts |= {"starts": task.starts, **task.options}
+        run = str(task.run(args, steps, seed)) if steps else ""
+        full = name.replace("RUN", run)
+        found = piece(args.out / "terminal", "cost", facts, lambda n=full: costs(task, n))
+        rows.append(found["cost"])
+    return np.stack(rows)
 
 
-def tell_horizons(
-    args: Arguments, findings: Findings, runs: dict[int, Path], best: np.ndarray
-) -> dict[str, list[Estimate]]:
+def over_longest(args: Arguments, task: Task, name: str, steps: int = 0) -> Estimate:
+    """Return the cost of `name` over that of the longest horizon without a value."""
+    longest = measured(args, task, task.plan(task.horizons[-1]))[0]
+    return ratio(measured(args, task, name, steps), longest)
+
+
+def kinds(task: Task) -> dict[str, tuple[str, int]]:
+    """Name the ends of plans, with the words that ask for them and the steps of the run."""
+    found = {"nothing": ("", 0)}
+    found |= {f"value, {_steps(steps)}": (VALUE, steps) for steps in task.trained}
+    last = task.trained[-1]
+    return {**found, f"value and policy, {_steps(last)}": (BOTH, last)}
+
+
+def tell_horizons(args: Arguments, findings: Findings, task: Task) -> dict[str, list[Estimate]]:
     """Tabulate cost over the horizon for each kind of end; return the curves."""
-    last = runs[TRAINED[-1]]
-    kinds: dict[str, tuple[str, Path | None]] = {"nothing": ("", None)}
-    kinds |= {f"value, {steps / 1e6:g} M": (VALUE, run) for steps, run in runs.items()}
-    kinds["policy begins, nothing ends"] = (POLICY, last)
-    kinds["value and policy"] = (BOTH, last)
-    curves: dict[str, list[Estimate]] = {kind: [] for kind in kinds}
+    curves: dict[str, list[Estimate]] = {kind: [] for kind in kinds(task)}
     rows = []
-    for horizon in HORIZONS:
+    for horizon in task.horizons:
         row = [str(horizon)]
-        for kind, (words, run) in kinds.items():
-            found = measured(args, planner(horizon, words), run)
-            value = ratio(found["cost"], best)
-            slug = kind.replace(", ", "_").replace(" ", "_").replace("_M", "M")
-            findings.keep(f"{slug}_h{horizon}", value)
-            curves[kind].append(value)
+        for kind, (words, steps) in kinds(task).items():
+            value = over_longest(args, task, task.plan(horizon, words), steps)
+            slug = f"{task.env}_{kind}_h{horizon}".replace(", ", "_").replace(" ", "_")
+            curves[kind].append(findings.keep(slug, value))
             row.append(cell(value))
-        plain = measured(args, planner(horizon))["seconds"]
-        row.append(f"{1e3 * np.median(plain):.2f} ms")
         rows.append(row)
-    head = ["horizon", *kinds, "a decision, nothing (one of 24 at once)"]
-    findings.table(f"Cost over that of a horizon of {LONGEST} without a value", head, rows)
+    title = f"{task.env}: cost over that of a horizon of {task.horizons[-1]} that ends in nothing"
+    findings.table(title, ["horizon", *kinds(task)], rows)
     return curves
 
 
-def plot(
-    args: Arguments, runs: dict[int, Path], best: np.ndarray, curves: dict[str, list[Estimate]]
+def players(task: Task) -> dict[str, str]:
+    """Name what is made of a run: its policy, and plans of a few steps on top of it."""
+    short = [horizon for horizon in task.horizons if horizon <= 5]
+    names = {"policy alone": "RUN"}
+    names |= {f"{_count(n)} + value": task.plan(n, VALUE) for n in short if n != 2}
+    return {**names, f"{_count(short[-1])} + value + policy": task.plan(short[-1], BOTH)}
+
+
+def tell_runs(args: Arguments, findings: Findings, task: Task) -> None:
+    """Tabulate what short plans make of each run."""
+    rows = []
+    for steps in task.trained:
+        row = [_steps(steps)]
+        for label, name in players(task).items():
+            value = over_longest(args, task, name, steps)
+            slug = label.replace(" + ", "_").replace(" ", "_")
+            row.append(cell(findings.keep(f"{task.env}_{slug}_{_steps(steps)}", value)))
+        rows.append(row)
+    longest = measured(args, task, task.plan(task.horizons[-1]))[0]
+    findings.keep(f"{task.env}_longest_cost", mean(longest))
+    findings.table(
+        f"{task.env}: the same for runs; 1 is a cost of {cell(mean(longest))}",
+        ["trained for", *players(task)],
+        rows,
+    )
+
+
+def draw_horizons(
+    args: Arguments, axes: Axes, task: Task, curves: dict[str, list[Estimate]]
 ) -> None:
-    """Draw cost over the horizon, and over training."""
-    figure, (over_horizon, over_training) = panels(2, height=3.8)
+    """Draw cost over the horizon, and the last policy alone as a dotted line."""
     for (kind, values), colour in zip(curves.items(), COLOURS, strict=False):
-        line(over_horizon, HORIZONS, values, kind, colour)
-    over_horizon.axhline(1.0, color="k", linestyle="--", linewidth=0.8)
-    over_horizon.set(xscale="log", xlabel="horizon [steps of 20 ms]")
-    over_horizon.set_xticks(HORIZONS, [str(horizon) for horizon in HORIZONS])
-    over_horizon.minorticks_off()
-    over_horizon.set_ylabel(f"cost over that of horizon {LONGEST}")
-    over_horizon.legend(fontsize=8, title="at the end of a plan", title_fontsize=8)
-    names = {
-        "policy alone": "RUN",
-        "1 step + value": planner(1, VALUE),
-        "1 step + value + policy": planner(1, BOTH),
-        "5 steps + value": planner(5, VALUE),
-        "20 steps + value": planner(20, VALUE),
-    }
-    steps = [count / 1e6 for count in runs]
-    for (label, name), colour in zip(names.items(), COLOURS, strict=False):
-        found = [ratio(measured(args, name, run)["cost"], best) for run in runs.values()]
-        line(over_training, steps, found, label, colour)
-    over_training.axhline(1.0, color="k", linestyle="--", linewidth=0.8)
-    over_training.set(xscale="log", xlabel="training of policy and value [million agent-steps]")
-    over_training.set_xticks(steps, [f"{count:g}" for count in steps])
-    over_training.minorticks_off()
-    over_training.legend(fontsize=8)
+        line(axes, task.horizons, values, kind, colour)
+    alone = over_longest(args, task, "RUN", task.trained[-1]).value
+    label = f"policy alone, {_steps(task.trained[-1])}"
+    axes.axhline(alone, color="k", linestyle=":", linewidth=1.0, label=label)
+    seconds = make_env(task.env, 1).spec.step_seconds
+    _scale(axes, task.horizons, [str(horizon) for horizon in task.horizons])
+    axes.set(xlabel=f"horizon [steps of {1e3 * seconds:.0f} ms]", title=task.env)
+    axes.legend(fontsize=7, title="at the end of a plan", title_fontsize=7)
+
+
+def plot(
+    args: Arguments, curves: dict[str, list[Estimate]], on_cart: dict[str, list[Estimate]]
+) -> None:
+    """Draw cost over the horizon of both tasks, and what short plans make of a run."""
+    figure, (pendulum, training, cart) = panels(3, height=3.9)
+    draw_horizons(args, pendulum, PENDULUM, curves)
+    draw_horizons(args, cart, CART, on_cart)
+    for (label, name), colour in zip(players(PENDULUM).items(), COLOURS, strict=False):
+        found = [over_longest(args, PENDULUM, name, steps) for steps in PENDULUM.trained]
+        line(training, PENDULUM.trained, found, label, colour)
+    _scale(training, PENDULUM.trained, [_steps(steps) for steps in PENDULUM.trained])
+    training.set(xlabel="training of policy and value [steps]", title="pendulum")
+    training.legend(fontsize=7)
+    for axes in (pendulum, training, cart):
+        axes.axhline(1.0, color="k", linestyle="--", linewidth=0.8)
+    pendulum.set_ylabel("cost over the longest horizon's")
     save(figure, args, "study-terminal-value")
+
+
+def _scale(axes: Axes, at: Sequence[float], labels: Sequence[str]) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(at, labels)
+    marks = [0.9, 1, 1.5, 2, 3, 5, 8]
+    axes.set_yticks(marks, [str(mark) for mark in marks])
+    axes.minorticks_off()
+
+
+def _steps(count: int) -> str:
+    return f"{count // 1000}k" if count < 1_000_000 else f"{count // 1_000_000}M"
+
+
+def _count(steps: int) -> str:
+    return f"{steps} step" + ("s" if steps > 1 else "")
 
 
 def main(args: Arguments) -> None:
     """Train and measure what is missing, then print and draw."""
     findings = Findings()
-    runs = {
-        steps: train_missing(TASK, [0], args.runs / f"steps-{steps}", steps=steps)[0]
-        for steps in TRAINED
-    }
-    best = measured(args, planner(LONGEST))["cost"]
-    findings.keep("cost_of_the_longest", mean(best))
-    nmpc = findings.keep("nmpc", ratio(measured(args, "nmpc")["cost"], best))
-    tell_runs(args, findings, runs, best)
-    curves = tell_horizons(args, findings, runs, best)
-    rows = [[cell(mean(best)), cell(nmpc)]]
-    findings.table("For scale", [f"cost of a horizon of {LONGEST}", "nmpc over it"], rows)
-    plot(args, runs, best, curves)
+    curves = {}
+    for task in (PENDULUM, CART):
+        curves[task.env] = tell_horizons(args, findings, task)
+        tell_runs(args, findings, task)
+    plot(args, curves[PENDULUM.env], curves[CART.env])
     findings.show(args, "terminal value: horizon against learned value")
 
 

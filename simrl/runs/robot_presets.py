@@ -13,6 +13,7 @@ from typing import Any
 from simrl.learn.loop import LoopConfig
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCriticConfig
+from simrl.nn.encoders import EncoderConfig
 from simrl.runs.config import EvalConfig, TrainConfig
 from simrl.runs.curriculum import CurriculumConfig
 
@@ -66,8 +67,12 @@ def arm_reach() -> TrainConfig:
 
 
 def car_lane() -> TrainConfig:
-    """Follow a road and pass what stands or drives on it, by numbers in the car's frame."""
-    return _run(
+    """Follow a road and pass what stands or drives on it, by numbers in the car's frame.
+
+    Whether an obstacle is in the way takes its place in both axes, so each goes through two layers
+    before the largest of each feature is taken.
+    """
+    run = _run(
         "car-lane",
         {},
         num_envs=128,
@@ -77,6 +82,8 @@ def car_lane() -> TrainConfig:
         log_std=-1.0,
         gamma=0.98,
     )
+    encoder = EncoderConfig(table_width=64, table_layers=2)
+    return replace(run, net=replace(run.net, encoder=encoder))
 
 
 def quadruped_velocity() -> TrainConfig:
@@ -220,9 +227,9 @@ def _run(
     epochs: int = 6,
     minibatches: int = 4,
 ) -> TrainConfig:
-    """Return what these runs share: short episodes, values apart, step sizes that fall to 0 and
-    follow how far the policy moves, without which it jumps, and flies into the ground now and then.
+    """Return what these runs share: short episodes, values apart, step sizes that fall to 0.
 
+    Step sizes also follow how far the policy moves: else it jumps, and crashes now and then.
     Episodes are shorter than the task's, since most of what can be won is won soon after the start;
     where time cuts one, the value of its last observation stands for what would have followed.
     """
