@@ -133,25 +133,28 @@ CART = Task(
     env="cartpole-swingup",
     planner="mppi",
     words=":samples=32",
-    horizons=(1, 5, 20, 50),
+    horizons=(1, 5, 10, 20, 50),
     config=cartpole_swingup(),
     trained=(1_000_000,),
     seeds=(0,),
-    starts=8,
+    starts=12,
     options={"seconds": 5.0, "threads": 1},
 )
 
 
 def costs(task: Task, name: str) -> dict[str, np.ndarray]:
-    """Return what each episode of a policy costs `[N]`: what its rewards lack to the most."""
+    """Return what each episode lacks to the most reward, and whether it ended early `[N]`."""
     env = make_env(task.env, task.starts, **task.options)
     found = play(env, named_policy(name, env.spec, task.options), seed=1)
     most = sum(weight for weight in env.spec.reward_weights if weight > 0)
-    return {"cost": most * env.spec.max_steps - found.rewards.sum(axis=(0, 2))}
+    cost = most * env.spec.max_steps - found.rewards.sum(axis=(0, 2))
+    return {"cost": cost, "ended": found.terminated.astype(float)}
 
 
-def measured(args: Arguments, task: Task, name: str, steps: int = 0) -> np.ndarray:
-    """Return the costs of `name` `[K, N]`, for each training seed of the runs of so many steps."""
+def measured(
+    args: Arguments, task: Task, name: str, steps: int = 0, figure: str = "cost"
+) -> np.ndarray:
+    """Return a figure of `name` `[K, N]`, for each training seed of the runs of so many steps."""
     rows = []
     for seed in task.seeds if steps else (0,):
         facts: dict[str, Any] = {"who": name, "env": task.env, "steps": steps, "seed": seed}
@@ -159,7 +162,7 @@ def measured(args: Arguments, task: Task, name: str, steps: int = 0) -> np.ndarr
         run = str(task.run(args, steps, seed)) if steps else ""
         full = name.replace("RUN", run)
         found = piece(args.out / "terminal", "cost", facts, lambda n=full: costs(task, n))
-        rows.append(found["cost"])
+        rows.append(found[figure])
     return np.stack(rows)
 
 
@@ -184,10 +187,13 @@ def tell_horizons(args: Arguments, findings: Findings, task: Task) -> dict[str, 
     for horizon in task.horizons:
         row = [str(horizon)]
         for kind, (words, steps) in kinds(task).items():
-            value = over_longest(args, task, task.plan(horizon, words), steps)
+            name = task.plan(horizon, words)
+            value = over_longest(args, task, name, steps)
+            ended = measured(args, task, name, steps, "ended").mean()
             slug = f"{task.env}_{kind}_h{horizon}".replace(", ", "_").replace(" ", "_")
             curves[kind].append(findings.keep(slug, value))
-            row.append(cell(value))
+            findings.figures[f"{slug}_ended"] = float(ended)
+            row.append(cell(value) + (f"; {100 * ended:.0f} % end early" if ended else ""))
         rows.append(row)
     title = f"{task.env}: cost over that of a horizon of {task.horizons[-1]} that ends in nothing"
     findings.table(title, ["horizon", *kinds(task)], rows)
@@ -259,9 +265,10 @@ def _scale(axes: Axes, at: Sequence[float], labels: Sequence[str]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(at, labels)
-    marks = [0.9, 1, 1.5, 2, 3, 5, 8]
+    marks = [0.7, 1, 1.5, 2, 3, 5, 8, 12]
     axes.set_yticks(marks, [str(mark) for mark in marks])
     axes.minorticks_off()
+    axes.set_ylim(0.6, 22.0)
 
 
 def _steps(count: int) -> str:
