@@ -43,7 +43,6 @@ from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCriticConfig
 from simrl.runs.config import EvalConfig, TrainConfig, is_run
 from simrl.runs.policies import named_policy
-from simrl.runs.robot_presets import cartpole_swingup
 from simrl.runs.training import start_run
 
 
@@ -133,17 +132,41 @@ CART = Task(
     env="cartpole-swingup",
     planner="mppi",
     words=":samples=32",
-    horizons=(1, 5, 10, 20, 50),
-    config=cartpole_swingup(),
+    horizons=(1, 5, 20, 50),
+    config=TrainConfig(
+        env="cartpole-swingup",
+        env_options={"seconds": 5.0},
+        num_envs=128,
+        net=ActorCriticConfig(
+            hidden=(64, 64),
+            activation="tanh",
+            critic="separate",
+            normalise_obs=True,
+            initial_log_std=-0.5,
+        ),
+        ppo=PPOConfig(
+            learning_rate=1e-3,
+            learning_rate_schedule="linear",
+            epochs=8,
+            minibatch_size=1024,
+            gamma=0.99,
+            entropy_coef=0.0,
+            dual_clip=None,
+            normalise_value=True,
+            threads=1,
+        ),
+        loop=LoopConfig(unroll=64, steps=1),
+        evaluation=EvalConfig(games=20, deterministic=True),
+    ),
     trained=(1_000_000,),
-    seeds=(0,),
-    starts=12,
+    seeds=(0, 1, 2),
+    starts=10,
     options={"seconds": 5.0, "threads": 1},
 )
 
 
 def costs(task: Task, name: str) -> dict[str, np.ndarray]:
-    """Return what each episode lacks to the most reward, and whether it ended early `[N]`."""
+    """Return what rewards lack to the most, and whether it ended early, of each episode `[N]`."""
     env = make_env(task.env, task.starts, **task.options)
     found = play(env, named_policy(name, env.spec, task.options), seed=1)
     most = sum(weight for weight in env.spec.reward_weights if weight > 0)
