@@ -262,7 +262,8 @@ def draw_horizons(
     seconds = make_env(task.env, 1).spec.step_seconds
     _scale(axes, task.horizons, [str(horizon) for horizon in task.horizons])
     axes.set(xlabel=f"horizon [steps of {1e3 * seconds:.0f} ms]", title=task.env)
-    axes.legend(fontsize=7, title="at the end of a plan", title_fontsize=7)
+    columns = 2 if len(curves) > 4 else 1
+    axes.legend(fontsize=6.5, title="at the end of a plan", title_fontsize=7, ncols=columns)
 
 
 def plot(
@@ -291,7 +292,7 @@ def _scale(axes: Axes, at: Sequence[float], labels: Sequence[str]) -> None:
     marks = [0.7, 1, 1.5, 2, 3, 5, 8, 12]
     axes.set_yticks(marks, [str(mark) for mark in marks])
     axes.minorticks_off()
-    axes.set_ylim(0.6, 22.0)
+    axes.set_ylim(0.6, 26.0)
 
 
 def _steps(count: int) -> str:
