@@ -124,7 +124,7 @@ class ActorCritic(nn.Module):
             self.key[head] = nn.Linear(
                 config.encoder.table_width, config.attention_width, bias=False
             )
-        self.normaliser = RunningNormaliser(layout.size) if config.normalise_obs else None
+        self.normaliser = RunningNormaliser(layout) if config.normalise_obs else None
         self.register_buffer("value_mean", torch.zeros(self.num_values))
         self.register_buffer("value_scale", torch.ones(self.num_values))
         self.register_buffer("value_moments", torch.zeros(2, self.num_values, dtype=torch.float64))
@@ -344,8 +344,8 @@ class Critic(nn.Module):
         self.trunk = mlp(inputs, config.hidden, config.activation)
         width = config.hidden[-1] if config.hidden else inputs
         self.head = linear(width, len(spec.value_groups), 1.0)
-        width = spec.observations[group].size
-        self.normaliser = RunningNormaliser(width) if config.normalise_obs else None
+        seen = spec.observations[group]
+        self.normaliser = RunningNormaliser(seen) if config.normalise_obs else None
 
     def forward(self, obs: Obs, actor_features: Tensor) -> Tensor:
         """Return values `[R, V]`."""

@@ -95,7 +95,7 @@ class FeedbackModel(nn.Module):
         super().__init__()
         self.actions = actions = spec.actions
         layout = spec.observations["policy"]
-        self.normaliser = RunningNormaliser(layout.size) if config.normalise_obs else None
+        self.normaliser = RunningNormaliser(layout) if config.normalise_obs else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(child_seed(seed, "tamer/weights") % 2**63)
             self.encoder = ObsEncoder(layout, config.encoder, config.activation)

@@ -1,5 +1,7 @@
 """The network as a whole: acting and sequences agree, attention, critics, value scale."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -152,3 +154,45 @@ def test_normaliser_equals_the_statistics_of_all_it_saw():
     norm.frozen = True
     norm.update(torch.zeros(10, 3))
     assert torch.allclose(norm.mean, everything.mean(0), atol=1e-9)
+
+
+def test_rows_of_a_table_share_what_is_known_of_those_present():
+    table = Block(
+        "units", (2, 2), (Column("present", 0.0, 1.0), Column("x")), kind="table", present="present"
+    )
+    picture = Block("picture", (1, 1, 2), (Column("grey"),), kind="map")
+    norm = RunningNormaliser(Layout((vector("v", Column("a")), table, picture)))
+    #                   a    present, x    present, x   two cells
+    first = torch.tensor([[1.0, 1.0, 4.0, 0.0, 0.0, 0.0, 2.0], [3.0, 1.0, 8.0, 1.0, 6.0, 4.0, 6.0]])
+    norm.update(first)
+    # Units that are present have x of 4, 8 and 6: mean 6, variance 8 / 3.  Cells 0, 2, 4, 6: 3, 5.
+    assert norm.mean.tolist() == pytest.approx([2, 0, 6, 0, 6, 3, 3])
+    assert norm.var.tolist() == pytest.approx([1, 1, 8 / 3, 1, 8 / 3, 5, 5])
+    scaled = norm(first)
+    assert scaled[:, [1, 3]].tolist() == [[1.0, 0.0], [1.0, 1.0]]
+    assert scaled[1, 2] == pytest.approx(2.0 / (8 / 3) ** 0.5)
+    nobody = torch.tensor([[2.0, 0.0, 0.0, 0.0, 0.0, 3.0, 3.0]])
+    norm.update(nobody)
+    assert norm.mean[2] == pytest.approx(6.0) and norm.var[4] == pytest.approx(8 / 3)
+    assert norm.mean[0] == pytest.approx(2.0) and norm.var[0] == pytest.approx(2 / 3)
+
+
+def test_a_unit_that_is_always_there_is_seen_through_the_normaliser():
+    layout = Layout(
+        (
+            Block(
+                "units",
+                (1, 2),
+                (Column("present", 0.0, 1.0), Column("x")),
+                kind="table",
+                present="present",
+            ),
+        )
+    )
+    spec = replace(SPEC, observations={"policy": layout})
+    net = ActorCritic(spec, ActorCriticConfig(hidden=(8,), normalise_obs=True))
+    x = torch.stack([torch.ones(200), torch.linspace(-1, 1, 200)], -1)
+    x[0, 0] = 0.0  # away once in 200 times: its deviation is small
+    net.update_normaliser({"policy": x})
+    near, far = ({"policy": torch.tensor([[1.0, place]])} for place in (-1.0, 1.0))
+    assert not torch.equal(net.value(near, {}), net.value(far, {}))
