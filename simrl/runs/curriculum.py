@@ -2,8 +2,8 @@
 
 Every stage is a set of environment options: lower stairs before higher ones, slow commands before
 fast ones, light randomisation before heavy.  All environments are of one stage; a promotion builds
-them anew.  (In Rudin et al. 2022, "Learning to Walk in Minutes Using Massively Parallel Deep
-Reinforcement Learning", each robot has a level of its own, since one big ground holds all levels.)
+them anew.  Walking robots can have a level each instead (`simrl_envs.robot.terms.levels`): that is
+an option of the environment, and a single stage sets what holds only while a policy trains.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ How to add a task
    units.  `robot.load_robot(path)` compiles it; a model built in Python is wrapped as
    `Robot(model, mjcf)` and handed to `load_task(..., robot=...)`.
 2. Terms: vectorised functions over M rows, registered by name with one decorator each from
-   `terms.registry`: `observation`, `reward`, `termination`, `measure`, `start`, `update`,
-   `reference`, `shape` and `facts` (their signatures stand there).  They read a `rows.View`:
-   `qpos`, `qvel`, `time`, `command`, `action`, `last_action`, `last_qpos`, `memory[name]`, and
-   derived fields of MjData as `view.field("site_xpos")` if the decorator says
-   `needs=("site_xpos",)`.  Indices come from names: `view.robot.qpos_of("hip", "knee")`,
+   `terms.registry`: `observation`, `reward`, `termination`, `measure`, `start`, `carry`,
+   `update`, `reference`, `shape` and `facts` (their signatures stand there).  They read a
+   `rows.View`: `qpos`, `qvel`, `time`, `command`, `action`, `last_action`, `last_qpos`,
+   `memory[name]`, and derived fields of MjData as `view.field("site_xpos")` if the decorator
+   says `needs=("site_xpos",)`.  Indices come from names: `view.robot.qpos_of("hip", "knee")`,
    `view.robot.find("site", "foot")`.  `terms.general` has terms for any robot.  Keyword-only
    arguments come from the task file.  Rows must not depend on one another: no `@`, no reductions
    over rows.
@@ -35,6 +35,7 @@ How to add a task
        [start]                                   # writes qpos, qvel, command, memory at the start
        term = "around"
        position = 0.1
+       [carry]                                   # optional: memory that outlives an episode
        [update]                                  # optional: renews command and memory each step
        [reference]                               # optional: makes spec.reference
        [facts]                                   # optional: makes spec.physics
@@ -64,7 +65,8 @@ How to add a task
        refresh = false
        metrics = false
 
-   A value "$feet" is filled from `load_task(..., variables={"feet": (...)})`.
+   A value "$feet" is filled from `load_task(..., variables={"feet": (...)})`.  An optional table,
+   or one of an array, is left out where its key `when` is false.
 4. A plug-in: `my_task = task_plugin("my-task", "what it is, in a line")` below, or
    `EnvPlugin(summary, MyConfig, make=lambda config, n: RobotEnv(my_task(config), config, n), ...)`
    with a config that inherits `RobotConfig`; then one line in pyproject.toml.

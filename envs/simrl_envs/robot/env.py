@@ -235,9 +235,9 @@ class RobotEnv:
             np.minimum(wide, group.high, out=wide)
         self._obs[name][rows, 0] = wide
 
-    def _begin(self, rows: np.ndarray, streams: np.ndarray) -> None:
+    def _begin(self, rows: np.ndarray, streams: np.ndarray, *, again: bool = False) -> None:
         self._random.apply(rows, streams)
-        self.simulation.begin(rows, streams)
+        self.simulation.begin(rows, streams, again=again)
 
     def _restart(self, rows: np.ndarray, diverged: np.ndarray) -> None:
         """Keep what the ended episodes showed last, then begin the next ones."""
@@ -251,7 +251,7 @@ class RobotEnv:
         self._metrics["diverged"][rows, 0] = fell
         for name in self._seen:
             self._final_obs[name][rows] = self._obs[name][rows]
-        self._begin(rows, next_streams(self.simulation.streams(rows)))
+        self._begin(rows, next_streams(self.simulation.streams(rows)), again=True)
         if len(rows) == self.num_envs:
             self._look()
             return

@@ -15,11 +15,16 @@ from simrl_envs.robot.machines import (
     robot_entry,
 )
 from simrl_envs.robot.scenery import Scenery
-from simrl_envs.robot.terrain import HALF_WIDTH, RUN, STEP_CELL, TERRAINS, Terrain
+from simrl_envs.robot.terrain import HALF_WIDTH, LEVEL_SPREAD, RUN, STEP_CELL, TERRAINS, Terrain
 
 if TYPE_CHECKING:
     from simrl_envs.robot.models import RobotModel
     from simrl_envs.robot.task import Task
+
+MAX_LEVELS = 20
+"""Most patches of ground: each is 66 thousand heights."""
+WALK_SECONDS = 20.0
+"""Length of an episode of walking [s], unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,16 @@ class VelocityConfig(QuadrupedConfig):
     """Share of commands that are to stand."""
     resample: float = 10.0
     """Seconds after which a new command is drawn; 0 keeps one for the whole episode."""
+    levels: int = 0
+    """Patches of rough ground side by side, each a level, rougher than the one before: from
+    terrain_height / levels to terrain_height.  0 is one ground, all as rough."""
+    climb: bool = False
+    """Whether each robot goes up and down the levels by how far it walked of what was commanded;
+    who masters the last goes on at a random one.  Otherwise every episode is on `first_level`."""
+    first_level: int | None = None
+    """Level of the first episode, from 0; none draws one (for each episode without `climb`)."""
+    first_commands: float = 1.0
+    """Share of the commands' ranges on the first level; it grows by level to all on the last."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,6 +99,30 @@ class VelocityConfig(QuadrupedConfig):
             raise ValueError(f"still must be between 0 and 1, got {self.still}")
         if not self.resample >= 0.0:
             raise ValueError(f"resample must be at least 0, got {self.resample}")
+        self._check_levels()
+
+    def _check_levels(self) -> None:
+        if not self.levels:
+            chosen = {
+                "climb": self.climb,
+                "first_level": self.first_level is not None,
+                "first_commands": self.first_commands != 1.0,
+            }
+            for name in (name for name, given in chosen.items() if given):
+                raise ValueError(f"{name} has a meaning only with levels, and levels is 0")
+            return
+        if not 2 <= self.levels <= MAX_LEVELS:
+            raise ValueError(f"levels must be 0 or from 2 to {MAX_LEVELS}, got {self.levels}")
+        if self.terrain != "rough":
+            raise ValueError(f"levels are of terrain=rough, and terrain is {self.terrain!r}")
+        if self.first_level is not None and not 0 <= self.first_level < self.levels:
+            raise ValueError(
+                f"first_level must be none or from 0 to {self.levels - 1}, got {self.first_level}"
+            )
+        if not 0.0 < self.first_commands <= 1.0:
+            raise ValueError(
+                f"first_commands must be above 0 and at most 1, got {self.first_commands}"
+            )
 
 
 def quadruped(config: QuadrupedConfig) -> RobotModel:
@@ -94,7 +133,8 @@ def quadruped(config: QuadrupedConfig) -> RobotModel:
 def _scenery(config: QuadrupedConfig) -> Scenery:
     """Return the ground; options that do not matter for it keep their defaults."""
     if config.terrain == "rough":
-        return Scenery(config.terrain_height, config.terrain_seed)
+        levels = config.levels if isinstance(config, VelocityConfig) else 0
+        return Scenery(config.terrain_height, config.terrain_seed, levels=levels)
     if config.terrain == "slope":
         return Scenery(terrain="slope", terrain_slope=config.terrain_slope)
     if config.terrain in ("stairs", "steps"):
@@ -121,9 +161,20 @@ def velocity_task(config: VelocityConfig, built: RobotModel) -> Task:
         "command_yaw": tuple(config.command_yaw),
         "still": config.still,
         "resample": config.resample,
+        "first_commands": config.first_commands,
+    }
+    levels = {
+        "levels": config.levels,
+        "levelled": config.levels > 0,
+        "climb": config.climb,
+        "first_level": config.first_level,
+        "num_level": int(config.levels > 0),
+        "num_way": 2 * config.climb,
+        **({"spread": LEVEL_SPREAD} if config.levels else {}),
     }
     feet = {"feet": built.parts.feet, "num_feet": len(built.parts.feet)}
-    return _task("quadruped-velocity", config, built, **feet, **commands)
+    seconds = config.seconds or WALK_SECONDS
+    return _task("quadruped-velocity", config, built, seconds=seconds, **feet, **commands, **levels)
 
 
 velocity = machine_plugin(

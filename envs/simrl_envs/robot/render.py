@@ -55,10 +55,10 @@ def draw(
     """
     import mujoco
 
-    renderer, fresh = _renderer_for(model, size)
+    renderer = _renderer_for(model, size)
     seen_from = _camera(model, camera)
-    if fresh:  # a scene's first picture differs from its later ones in the last bits
-        renderer.update_scene(data, camera=seen_from)
+    # Infinite ground lies around where the camera was before: a robot may start again far away.
+    renderer.update_scene(data, camera=seen_from)
     renderer.update_scene(data, camera=seen_from)
     if path is not None:
         _mark(renderer.scene, path)
@@ -139,19 +139,16 @@ def _camera(model: Any, wanted: str | int | None) -> Any:
     return free
 
 
-def _renderer_for(model: Any, size: tuple[int, int]) -> tuple[Any, bool]:
-    """Return a renderer for models that look alike, and whether it is new.
-
-    The ones used least lately are closed.
-    """
+def _renderer_for(model: Any, size: tuple[int, int]) -> Any:
+    """Return a renderer for models that look alike; the ones used least lately are closed."""
     key = (_looks(model), size)
     if key in _renderers:
         _renderers.move_to_end(key)
-        return _renderers[key], False
+        return _renderers[key]
     while len(_renderers) >= MAX_RENDERERS:
         _renderers.popitem(last=False)[1].close()
     _renderers[key] = _open(model, size)
-    return _renderers[key], True
+    return _renderers[key]
 
 
 def _looks(model: Any) -> str:

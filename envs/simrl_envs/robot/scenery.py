@@ -39,6 +39,8 @@ class Scenery:
     """Height of each stair, and of the highest of the steps [m]."""
     stair_depth: float = 0.3
     """Depth of each stair, and side of each step [m]."""
+    levels: int = 0
+    """Patches of rough ground, each rougher than the one before; 0: all of it is alike."""
 
     @property
     def flat(self) -> bool:
@@ -88,7 +90,9 @@ def add_scenery(spec: Any, scenery: Scenery, *, follow: str = "", size: float = 
 
 
 def terrain_heights(scenery: Scenery) -> np.ndarray:
-    """Return the heights of the field `[points, points]` [m], 0 at its border, y first."""
+    """Return the heights of the field [m], 0 at its border, y first."""
+    if scenery.terrain == "rough" and scenery.levels:
+        return terrain.rough_levels(scenery.terrain_height, scenery.terrain_seed, scenery.levels)
     if scenery.terrain == "rough":
         return terrain.rough(scenery.terrain_height, scenery.terrain_seed)
     if scenery.terrain == "slope":
@@ -107,12 +111,13 @@ def _add_terrain(spec: Any, scenery: Scenery) -> None:
     stepped = scenery.terrain in ("stairs", "steps")
     half = terrain.STEP_HALF_WIDTH if stepped else terrain.HALF_WIDTH
     # MuJoCo stretches what it is given to its full range, so the range must be the true one.
-    top = scenery.terrain_height if scenery.terrain == "rough" else float(heights.max())
+    alike = scenery.terrain == "rough" and not scenery.levels
+    top = scenery.terrain_height if alike else float(heights.max())
     spec.add_hfield(
         name=TERRAIN,
         nrow=heights.shape[0],
         ncol=heights.shape[1],
-        size=[half, half, float(top), 0.1],
+        size=[half * max(scenery.levels, 1), half, float(top), 0.1],
         userdata=(heights / top).ravel().tolist(),
     )
     _add_material(spec)

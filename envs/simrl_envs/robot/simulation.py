@@ -139,13 +139,17 @@ class Simulation:
         if self.task.update is not None:
             self.task.renew(self.view, self.draw())
 
-    def begin(self, rows: np.ndarray, streams: np.ndarray) -> None:
-        """Start new episodes in `rows`, each with its own stream `[len(rows)]` uint64."""
+    def begin(self, rows: np.ndarray, streams: np.ndarray, *, again: bool = False) -> None:
+        """Start new episodes in `rows`, each with its own stream `[len(rows)]` uint64.
+
+        With `again` they follow those that have just ended there, of which a task may keep things.
+        """
         layout = self.layout
+        old = self.view.take(rows) if again and self.task.carry is not None else None
         sim = np.broadcast_to(self._blank_sim, (len(rows), len(self._blank_sim))).copy()
         extra = np.zeros((len(rows), layout.extra_size))
         extra[:, layout.extra["stream"]] = split(streams)
-        self.task.begin(View(layout, sim, extra), Draw(streams, np.zeros(len(rows))))
+        self.task.begin(View(layout, sim, extra), Draw(streams, np.zeros(len(rows))), old)
         self.sim[rows], self.extra[rows] = sim, extra
         self.refresh(rows)
         if self._keeps:

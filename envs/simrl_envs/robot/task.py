@@ -65,6 +65,7 @@ class Task:
     terminations: tuple[BoundTerm, ...]
     metrics: tuple[tuple[MetricUse, BoundTerm], ...]
     start: BoundTerm
+    carry: BoundTerm | None
     update: BoundTerm | None
     reference: BoundTerm | None
     shape: BoundTerm | None
@@ -120,8 +121,10 @@ class Task:
             ended |= term.call(view)
         return ended
 
-    def begin(self, view: View, draw: Draw) -> None:
-        """Write the start of new episodes into `view`."""
+    def begin(self, view: View, draw: Draw, old: View | None = None) -> None:
+        """Write the start of new episodes into `view`; `old` are those that ended, if any did."""
+        if self.carry is not None:
+            self.carry.call(old, view, draw)
         self.start.call(view, draw)
 
     def renew(self, view: View, draw: Draw) -> None:
@@ -198,6 +201,7 @@ def compile_task(file: TaskFile, name: str, robot: Robot) -> Task:
         terminations=terminations,
         metrics=metrics,
         start=begin,
+        carry=_bind(registry.carry, file.carry) if file.carry else None,
         update=update,
         reference=_bind(registry.reference, file.reference) if file.reference else None,
         shape=_bind(registry.shape, file.shape) if file.shape else None,

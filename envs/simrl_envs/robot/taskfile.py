@@ -112,6 +112,7 @@ class TaskFile:
     """Keep `cfrc_ext` as it stands after `mj_step` (see `contact_stage`)."""
     command: tuple[Column, ...] = ()
     memory: Mapping[str, int] = field(default_factory=dict)
+    carry: TermUse | None = None
     update: TermUse | None = None
     reference: TermUse | None = None
     facts: TermUse | None = None
@@ -153,6 +154,7 @@ def read_task(path: Path | str, variables: Mapping[str, Any] | None = None) -> T
         command=tuple(_column(text, path.name) for text in table.texts("command")),
         memory={str(k): int(v) for k, v in table.mapping("memory").items()},
         start=_use(table.table("start")),
+        carry=_optional(table, "carry"),
         update=_optional(table, "update"),
         reference=_optional(table, "reference"),
         facts=_optional(table, "facts"),
@@ -227,7 +229,12 @@ class _Table:
 
     def tables(self, key: str) -> list[_Table]:
         items = self.take(key, [], (list,), "an array of tables")
-        return [_Table(item, f"{self.where}: {key}[{i}]") for i, item in enumerate(items)]
+        found = [_Table(item, f"{self.where}: {key}[{i}]") for i, item in enumerate(items)]
+        return [table for table in found if table.wanted()]
+
+    def wanted(self) -> bool:
+        """Tell whether a table counts: its key `when`, mostly a variable, may leave it out."""
+        return self.flag("when", True)
 
     def tables_of(self, key: str) -> dict[str, list[_Table]]:
         groups = self.take(key, None, (dict,), "a table of groups, such as [[observations.policy]]")
@@ -249,7 +256,8 @@ def _use(table: _Table) -> TermUse:
 
 def _optional(table: _Table, key: str) -> TermUse | None:
     if key in table.values:
-        return _use(table.table(key))
+        found = table.table(key)
+        return _use(found) if found.wanted() else None
     table.valid.append(key)
     return None
 

@@ -1,4 +1,4 @@
-"""Shapes of the ground as square height fields: rough, slopes, stairs, and random steps.
+"""Shapes of the ground as height fields: rough, slopes, stairs, and random steps.
 
 A field is an array `[points, points]` of heights [m], y first as in MuJoCo, 0 in its lowest points
 and along its border.  All but rough ground are flat for `FLAT` around the middle, where episodes
@@ -7,6 +7,7 @@ start, and symmetric about it: whichever way a robot walks, it meets the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -21,13 +22,16 @@ STEP_CELL = 0.05
 """Distance of two heights of stairs and steps [m]: what the riser of a stair is deep."""
 STEP_HALF_WIDTH = 8.0
 """Half the side of a field of stairs or steps [m]."""
+LEVEL_SPREAD = HALF_WIDTH - 10.0
+"""How far from the middle of its patch a robot starts at most, along x and y, on ground of levels
+[m]: it may walk 10 m any way before it leaves the patch."""
 FLAT = 1.0
 """Half the side of the flat middle, and the length of the level between two flights [m]."""
 RUN = 3.0
 """Horizontal length of a flight of stairs, or of a slope [m]."""
 
 
-def rough(height: float, seed: int) -> np.ndarray:
+def rough(height: float, seed: int | Sequence[int]) -> np.ndarray:
     """Return random ground between 0 and `height` [m].
 
     Waves of many lengths are summed (the heights of a longer wave are larger), so that there are
@@ -44,6 +48,20 @@ def rough(height: float, seed: int) -> np.ndarray:
     fade = np.clip(edge / 1.0, 0.0, 1.0)
     heights: np.ndarray = field * np.minimum(fade[:, None], fade[None]) * height
     return heights
+
+
+def rough_levels(height: float, seed: int, levels: int) -> np.ndarray:
+    """Return patches of rough ground side by side along x, `[points, levels * (points - 1) + 1]`.
+
+    The height of each is larger by `height / levels` than that of the one before [m].
+    """
+    patches = [rough(height * (k + 1) / levels, (seed, k)) for k in range(levels)]
+    return np.concatenate([patches[0], *(patch[:, 1:] for patch in patches[1:])], axis=1)
+
+
+def patch_middle(level: np.ndarray, levels: int) -> np.ndarray:
+    """Return the x of the middle of a level's patch [m]."""
+    return (2.0 * level + 1.0 - levels) * HALF_WIDTH
 
 
 def slope(angle: float) -> np.ndarray:

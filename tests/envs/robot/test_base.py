@@ -241,6 +241,17 @@ def test_variables_fill_a_task_file(tmp_path):
         load_task(path, "filled", variables={"feet": ()})
 
 
+def test_tables_are_left_out_where_their_when_is_false(tmp_path):
+    text = (TASKS / "cartpole-swingup.toml").read_text()
+    text += '[[metrics]]\nwhen = "$far"\nname = "far"\nterm = "cart_distance"\n'
+    path = Path(tmp_path) / "chosen.toml"
+    path.write_text(text.replace('"../mjcf', f'"{TASKS.parent}/mjcf'))
+    with_it, without = (load_task(path, "chosen", variables={"far": on}) for on in (True, False))
+    assert set(with_it.metric_names) - set(without.metric_names) == {"far"}
+    with pytest.raises(ValueError, match="when must be true or false, got 'yes'"):
+        load_task(path, "chosen", variables={"far": "yes"})
+
+
 def test_precise_values_round_to_what_is_returned():
     env = make_env("quadrotor-track", 4)
     _play(env, 10)

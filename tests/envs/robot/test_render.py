@@ -53,6 +53,19 @@ def test_camera_follows_the_robot():
 
 
 @pytest.mark.mujoco
+def test_ground_is_there_after_a_leap():
+    robot = build_robot("quadruped")
+    data, pictures = mujoco.MjData(robot.model), []
+    for x in (0.0, 200.0, 200.0):  # infinite ground is drawn for some 80 m around
+        data.qpos[:] = robot.home
+        data.qpos[0] = x
+        mujoco.mj_forward(robot.model, data)
+        pictures.append(draw(robot.model, data, size=(160, 120)))
+    assert np.array_equal(pictures[1], pictures[2])
+    assert (pictures[1].sum(axis=2) > 0).all()  # beyond the ground it is black
+
+
+@pytest.mark.mujoco
 def test_reference_is_marked():
     robot = build_robot("arm")
     data = mujoco.MjData(robot.model)

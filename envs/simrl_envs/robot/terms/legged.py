@@ -17,6 +17,7 @@ from simrl_envs.robot.robot import Robot
 from simrl_envs.robot.rows import View
 from simrl_envs.robot.streams import Draw
 from simrl_envs.robot.terms.ground import ground_height
+from simrl_envs.robot.terms.levels import add_way, command_share
 from simrl_envs.robot.terms.machine import joint_offsets
 from simrl_envs.robot.terms.registry import (
     measure,
@@ -27,7 +28,7 @@ from simrl_envs.robot.terms.registry import (
     termination,
     update,
 )
-from simrl_envs.robot.terrain import HALF_WIDTH
+from simrl_envs.robot.terrain import HALF_WIDTH, patch_middle
 from simrl_envs.robot.turns import euler, in_heading, lengths, to_body
 
 Names = tuple[str, ...]
@@ -66,21 +67,25 @@ def standing(
     command_y: tuple[float, float] = (0.0, 0.0),
     command_yaw: tuple[float, float] = (0.0, 0.0),
     still: float = 0.0,
+    levels: int = 0,
+    first_commands: float = 1.0,
 ) -> None:
     """Stand near the nominal pose, facing anywhere, with a command.
 
-    On uneven ground it is `spread` [m] along x and y from the middle at most.  Noise is uniform:
-    `joint_noise` [rad], `speed_noise` [m/s, rad/s].
+    On uneven ground it is `spread` [m] along x and y from the middle at most, that of the robot's
+    own patch where there are `levels`; commands grow by level from `first_commands` of their
+    ranges on the first.  Noise is uniform: `joint_noise` [rad], `speed_noise` [m/s, rad/s].
     """
     count = len(built.qpos)
     view.qpos[:] = built.home
     view.qpos[:, built.qpos] += draw.between("joints", -joint_noise, joint_noise, count)
     view.qvel[:] = draw.between("speeds", -speed_noise, speed_noise, view.qvel.shape[1])
-    _place(view, draw, built, spread)
+    _place(view, draw, built, spread, levels)
     half = np.pi * draw.uniform("yaw", 1)[:, 0]
     view.qpos[:, 3], view.qpos[:, 4:6], view.qpos[:, 6] = np.cos(half), 0.0, np.sin(half)
     view.action[:] = built.model.actuator_ctrlrange.mean(axis=1)
-    _command(view, draw, (command_x, command_y, command_yaw), still)
+    share = command_share(view, levels, first_commands)
+    _command(view, draw, (command_x, command_y, command_yaw), still, share)
 
 
 @start("fallen")
@@ -120,33 +125,49 @@ def walking(
     command_y: tuple[float, float] = (0.0, 0.0),
     command_yaw: tuple[float, float] = (0.0, 0.0),
     still: float = 0.0,
+    levels: int = 0,
+    first_commands: float = 1.0,
 ) -> None:
-    """Count each foot's time in the air, and draw a new command every `resample` seconds."""
+    """Count each foot's time in the air, and draw a new command every `resample` seconds.
+
+    With `levels` the robot's way is counted, too; commands grow as those of `standing` do.
+    """
     in_air = foot_forces(view, feet) < TOUCH
     air = view.memory["air_time"]
     air[:] = np.where(in_air, air + step_seconds, 0.0)
+    if levels:
+        add_way(view, step_seconds)
     if resample > 0:
         every = max(1, round(resample / step_seconds))
         due = view.steps % every == 0
         if due.any():
             before = view.command.copy()
-            _command(view, draw, (command_x, command_y, command_yaw), still)
+            share = command_share(view, levels, first_commands)
+            _command(view, draw, (command_x, command_y, command_yaw), still, share)
             view.command[:] = np.where(due[:, None], view.command, before)
 
 
-def _command(view: View, draw: Draw, ranges: tuple[tuple[float, float], ...], still: float) -> None:
-    """Draw vx [m/s], vy [m/s] and yaw rate [rad/s]; a share of them is zero."""
+def _command(
+    view: View,
+    draw: Draw,
+    ranges: tuple[tuple[float, float], ...],
+    still: float,
+    share: np.ndarray | float,
+) -> None:
+    """Draw vx [m/s], vy [m/s] and yaw rate [rad/s] from `share` of `ranges`; some are zero."""
     low, high = (np.array(side) for side in zip(*ranges, strict=True))
-    command = draw.between("command", low, high, 3)
+    command = share * draw.between("command", low, high, 3)
     stand = draw.uniform("still", 1) < still
     view.command[:] = np.where(stand, 0.0, command)
 
 
-def _place(view: View, draw: Draw, built: RobotModel, spread: float) -> None:
+def _place(view: View, draw: Draw, built: RobotModel, spread: float, levels: int = 0) -> None:
     """Choose a place on uneven ground and stand above the highest point under the robot."""
     if not view.robot.model.nhfield:
         return
     place = draw.between("place", -spread, spread, 2)
+    if levels:
+        place[:, 0] += patch_middle(view.memory["level"][:, 0], levels)
     reach = np.linspace(-1.2, 1.2, 7) * built.height
     x = place[:, 0, None] + np.repeat(reach, 7)
     y = place[:, 1, None] + np.tile(reach, 7)

@@ -121,6 +121,11 @@ measure = Registry("measure")
 """`(view, **arguments) -> [M]`: a number per step that metrics gather over an episode."""
 start = Registry("start")
 """`(view, draw, **arguments) -> None`: write qpos, qvel, command and memory of new episodes."""
+carry = Registry("carry")
+"""`(old, view, draw, **arguments) -> None`: before `start`, write what outlives an episode.
+
+`old` is the view of the episodes that ended, as they were last, and None after a reset; the memory
+of the new ones in `view` is 0."""
 update = Registry("update")
 """`(view, draw, **arguments) -> None`: after each step, write command and memory in place."""
 reference = Registry("reference")
