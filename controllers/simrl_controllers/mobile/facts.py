@@ -13,6 +13,8 @@ from simrl.core import ContinuousActions, EnvSpec
 Array = np.ndarray
 SYSTEM = "amr"
 """The system of `spec.physics["model"]` that these controllers drive."""
+CONTROLS = ("position", "velocity", "torque")
+"""What the arm's actions may be."""
 MOST_SPIN = 1.8
 """Fastest turn of a base on two wheels that is asked for [rad/s]."""
 
@@ -27,8 +29,8 @@ class MobileFacts:
     """Whether the base moves in all directions; else by two wheels."""
     track: float
     """Distance between the wheels [m]; 0 if holonomic."""
-    torque_control: bool
-    """Whether the arm's actions are torques, else positions of servos."""
+    control: str
+    """What the arm's actions are: "position" or "velocity" of servos, or "torque"."""
     step: float
     """Time between actions [s]."""
     joint_ids: Array
@@ -97,7 +99,7 @@ class MobileFacts:
             spec_id=spec.id,
             holonomic=holonomic,
             track=0.0 if holonomic else float(_fact(spec, "track")),
-            torque_control=_fact(spec, "control") == "torque",
+            control=_control(spec),
             step=spec.step_seconds,
             joint_ids=joints,
             finger_qpos=np.asarray(_fact(spec, "finger_qpos"), np.int64),
@@ -138,6 +140,15 @@ def _fact(spec: EnvSpec, name: str) -> Any:
             f"{spec.id} does not tell {name!r} in spec.physics; it tells {', '.join(spec.physics)}"
         )
     return spec.physics[name]
+
+
+def _control(spec: EnvSpec) -> str:
+    given = str(_fact(spec, "control"))
+    if given not in CONTROLS:
+        raise ValueError(
+            f"{spec.id}: control is {given!r}; this controller knows {', '.join(CONTROLS)}"
+        )
+    return given
 
 
 def _positive(spec: EnvSpec, name: str, size: int) -> Array:

@@ -9,15 +9,16 @@ from simrl_controllers.mobile.robot import MobileRobot
 
 Array = np.ndarray
 TRACK = 12.0
-"""Natural frequency with which torques hold the arm at its reference [rad/s]."""
+"""Natural frequency with which torques hold the arm at its reference [rad/s], and the rate at which
+speeds bring it back there [1/s]."""
 
 
 class Motors:
     """Command drives, arm and gripper so that the mean force over a step is the one wanted.
 
-    Drives are velocity servos, F = gain (command - speed); the arm's are springs and dampers about
-    a position, or torques.  An action is held for a whole step while the robot moves on, so
-    commands are those for the middle of the step.
+    Drives are velocity servos, F = gain (command - speed); the arm's are the same, or springs and
+    dampers about a position, or torques.  An action is held for a whole step while the robot moves
+    on, so commands are those for the middle of the step.
     """
 
     def __init__(self, robot: MobileRobot) -> None:
@@ -49,7 +50,11 @@ class Motors:
         middle = speed + half * step.acceleration
         drives = self._drives(base[:, 2] + half * speed[:, 2], middle[:, :3], step.force[:, :3])
         place = arm + half * speed[:, 3:]
-        if facts.torque_control:
+        if facts.control == "velocity":
+            # A speed alone would let the arm drift away from its reference.
+            back = TRACK * (arm - measured[0])
+            motors = middle[:, 3:] + back + step.inertial[:, 3:] / self._damping
+        elif facts.control == "torque":
             # Springs and dampers as stiff as an action held for a step allows.
             pull = TRACK**2 * (arm - measured[0]) + 2.0 * TRACK * (speed[:, 3:] - measured[1])
             motors = step.force[:, 3:] + (step.mass[:, 3:, 3:] @ pull[..., None])[..., 0]

@@ -29,9 +29,9 @@ class AmrConfig(RobotConfig):
     drive: Literal["holonomic", "differential"] = "holonomic"
     """How the base moves: any way, with actions drive_x, drive_y [m/s] and drive_yaw [rad/s] in its
     own frame, or on two wheels, with the speeds of their rims [m/s]."""
-    control: Literal["position", "torque"] = "position"
-    """What the arm's actions are: targets of servos that carry the arm's weight [rad], or torques
-    [N m]."""
+    control: Literal["position", "velocity", "torque"] = "position"
+    """What the arm's actions are: angles [rad] or speeds [rad/s] for servos that carry the arm's
+    weight, or torques [N m]."""
     control_step: float = 0.02
     """Seconds between actions, a whole number of physics steps."""
     physics_step: float = 0.002

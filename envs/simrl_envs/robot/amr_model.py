@@ -23,7 +23,7 @@ HOME = (0.0, -1.2, 0.0, -2.7, 0.0, 1.5, 0.785398163397448)
 STIFFNESS = (2000.0, 2000.0, 1500.0, 1500.0, 600.0, 500.0, 300.0)
 """Of the joints' position servos [N m/rad]."""
 DAMPING = (160.0, 160.0, 110.0, 110.0, 30.0, 25.0, 15.0)
-"""Of the joints' position servos [N m s/rad]."""
+"""Of the joints' servos, of positions or of speeds [N m s/rad]."""
 JOINT_SPEED = (2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61)
 """Largest speeds of the joints as published [rad/s]; the motors do not enforce them."""
 
@@ -34,7 +34,7 @@ class AmrModelConfig:
 
     drive: Literal["holonomic", "differential"] = "holonomic"
     """How the base moves."""
-    control: Literal["position", "torque"] = "position"
+    control: Literal["position", "velocity", "torque"] = "position"
     """What the arm's motors take."""
     timestep: float = 0.002
     """Step of the physics [s]."""
@@ -49,7 +49,7 @@ class AmrModelConfig:
 
     def __post_init__(self) -> None:
         _check_choice("drive", self.drive, tuple(DRIVES))
-        _check_choice("control", self.control, ("position", "torque"))
+        _check_choice("control", self.control, ("position", "velocity", "torque"))
         _check_choice("cone", self.cone, ("pyramidal", "elliptic"))
         _check_choice("goal", self.goal, GOALS)
         if not 0 <= self.obstacles <= MAX_OBSTACLES:
@@ -88,7 +88,7 @@ class AmrModel:
         """Limits of the arm's motors [N m] `[7]`."""
         actuators = [self.model.actuator(name).id for name in ARM]
         where = self.model.actuator_ctrlrange
-        if self.config.control == "position":
+        if self.config.control != "torque":
             where = self.model.jnt_actfrcrange[self.model.actuator_trnid[actuators, 0]]
             return np.asarray(where[:, 1])
         return np.asarray(where[actuators, 1])
@@ -136,8 +136,8 @@ def build_amr(config: AmrModelConfig) -> AmrModel:
     spec = mujoco.MjSpec.from_file(str(MJCF))
     _set_options(spec, config)
     _choose_drive(spec, config.drive)
-    if config.control == "position":
-        _use_servos(spec)
+    if config.control != "torque":
+        _use_servos(spec, config.control)
     clear_room(spec, config.goal, config.obstacles, config.moving)
     add_goal(spec, config.goal)
     add_sensors(spec, config.goal, config.obstacles, config.moving)
@@ -182,16 +182,20 @@ def _choose_drive(spec: Any, drive: str) -> None:
         wheel.mass, wheel.contype = 0.0, 0
 
 
-def _use_servos(spec: Any) -> None:
-    """Let the arm's motors hold angles, and its weight, within their limits."""
+def _use_servos(spec: Any, control: str) -> None:
+    """Let the arm's motors hold angles or speeds, and its weight, within their limits."""
     for body in spec.bodies:
         if body.name and _carried(body):
             body.gravcomp = 1.0
-    for name, stiffness, damping in zip(ARM, STIFFNESS, DAMPING, strict=True):
+    for name, stiffness, damping, speed in zip(ARM, STIFFNESS, DAMPING, JOINT_SPEED, strict=True):
         joint, motor = spec.joint(name), spec.actuator(name)
         limit = float(motor.ctrlrange[1])
-        motor.set_to_position(kp=stiffness, kv=damping)
-        motor.ctrlrange = joint.range
+        if control == "position":
+            motor.set_to_position(kp=stiffness, kv=damping)
+            motor.ctrlrange = joint.range
+        else:
+            motor.set_to_velocity(kv=damping)
+            motor.ctrlrange = [-speed, speed]
         joint.actgravcomp = True
         joint.actfrclimited = True
         joint.actfrcrange = [-limit, limit]

@@ -56,9 +56,10 @@ def test_controllers_keep_their_contract(name, controller):
 
 
 @pytest.mark.parametrize(
-    ("drive", "control"), [("differential", "position"), ("holonomic", "torque")]
+    ("drive", "control"),
+    [("differential", "position"), ("holonomic", "torque"), ("holonomic", "velocity")],
 )
-def test_other_drives_and_torques_reach_too(drive, control):
+def test_other_drives_and_actions_reach_too(drive, control):
     env = make_env("amr-reach", 2, threads=1, drive=drive, control=control, moving=0, obstacles=1)
     metrics, told = play(env, build(env, "pick-place"), 14.0)
     assert metrics["success"].tolist() == [1.0, 1.0]

@@ -34,6 +34,25 @@ def test_actions_of_each_drive_and_control_have_names_and_units():
     assert env.spec.actions.high == pytest.approx((1.2, 1.2, 87, 87, 87, 87, 12, 12, 12, 0.08))
     assert env.spec.physics["torque_limit"] == [87.0] * 4 + [12.0] * 3
     assert make_env("amr-drive", 1).spec.physics["torque_limit"] == [87.0] * 4 + [12.0] * 3
+    env = make_env("amr-drive", 1, control="velocity")
+    assert env.spec.actions.high[3:10] == pytest.approx((2.175,) * 4 + (2.61,) * 3)
+    assert env.spec.actions.low[3:10] == pytest.approx((-2.175,) * 4 + (-2.61,) * 3)
+    assert env.spec.physics["torque_limit"] == [87.0] * 4 + [12.0] * 3
+
+
+def test_joints_take_up_the_speeds_that_are_asked_for():
+    env = make_env("amr-drive", 1, control="velocity", obstacles=0, moving=0)
+    env.reset(0)
+    speeds = torch.tensor([0.4, -0.3, 0.2, 0.5, -0.4, 0.3, -0.5])
+    action = torch.zeros(1, 1, env.spec.actions.size)
+    action[0, 0, 3:10] = speeds
+    for _ in range(25):
+        before = env.snapshot()[0]
+        env.step(action)
+    where, after = env.spec.physics["state"]["qpos"].start, env.snapshot()[0]
+    index = where + torch.tensor(env.spec.physics["qpos_index"])
+    moved = (after[index] - before[index]) / env.spec.step_seconds
+    torch.testing.assert_close(moved.float(), speeds, atol=0.02, rtol=0.0)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -185,7 +204,7 @@ def test_restored_objects_keep_their_shape_also_with_random_masses():
     ("task", "options", "message"),
     [
         ("amr-drive", {"drive": "tracked"}, "drive.*'tracked'.*holonomic.*differential"),
-        ("amr-drive", {"control": "velocity"}, "control.*'velocity'.*position.*torque"),
+        ("amr-drive", {"control": "effort"}, "control.*'effort'.*position, velocity, torque"),
         ("amr-drive", {"obstacles": 9}, "obstacles must be from 0 to 8, got 9"),
         ("amr-drive", {"moving": 2}, "moving must be 0 or 1, got 2"),
         ("amr-drive", {"physics_step": 0.0}, "physics_step must be above 0, got 0.0"),

@@ -55,7 +55,8 @@ def test_nothing_touches_the_robot_at_the_start(task, drive):
 
 
 @pytest.mark.parametrize(
-    ("task", "control"), [*((task, "position") for task in TASKS), ("amr-pick", "torque")]
+    ("task", "control"),
+    [*((task, "position") for task in TASKS), ("amr-pick", "torque"), ("amr-pick", "velocity")],
 )
 def test_standing_still_moves_nothing_and_collides_with_nothing(task, control):
     options = {"seconds": 2.0, "control": control}
