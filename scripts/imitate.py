@@ -18,17 +18,16 @@ from pathlib import Path
 import tyro
 
 from simrl.core.plugins import make_env
-from simrl.learn.cloning import CloningConfig, CloningLearner
-from simrl.learn.dagger import DaggerConfig, dagger
-from simrl.learn.loop import LoopConfig
+from simrl.learn.cloning import CloningConfig
+from simrl.learn.dagger import DaggerConfig
 from simrl.learn.policy import NetworkPolicy
 from simrl.nn.actor_critic import ActorCriticConfig
 from simrl.rollout import evaluate
+from simrl.rollout.intervals import wilson
 from simrl.runs.config import EvalConfig, TrainConfig
+from simrl.runs.imitation import ImitationConfig, imitate
 from simrl.runs.options import parse_options
-from simrl.runs.policies import named_policy
 from simrl.runs.presets import PRESETS, preset
-from simrl.runs.training import start_run
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Arguments:
     """Imitate a policy and print how near the clone comes."""
 
     env: tyro.conf.Positional[str]
-    """Environment; where there is a preset of this name, the clone has its network."""
+    """Environment; where there is a preset of this name, the clone has its network and options."""
     expert: tyro.conf.Positional[str]
     """Policy to imitate."""
     out: Path
@@ -44,7 +43,8 @@ class Arguments:
     num_envs: int = 32
     """Environments side by side."""
     option: tuple[str, ...] = ()
-    """Options of the environment, each NAME=VALUE with the value in YAML."""
+    """Options of the environment, each NAME=VALUE with the value in YAML; a preset's own hold for
+    the others."""
     seed: int = 0
     """Seed of everything."""
     games: int = 50
@@ -56,7 +56,7 @@ class Arguments:
 
 
 def run_settings(args: Arguments) -> TrainConfig:
-    """Return the config of the clone's run: the preset's network, or a plain one."""
+    """Return the config of the clone's run: the preset's with its network, or a plain one."""
     config = (
         preset(args.env)
         if args.env in PRESETS
@@ -68,37 +68,29 @@ def run_settings(args: Arguments) -> TrainConfig:
             evaluation=EvalConfig(games=args.games, deterministic=True),
         )
     )
-    return replace(
-        config,
-        env_options=parse_options(args.option),
-        num_envs=args.num_envs,
-        seed=args.seed,
-        loop=LoopConfig(steps=args.num_envs * args.dagger.steps * args.dagger.rounds),
-    )
+    options = {**config.env_options, **parse_options(args.option)}
+    return replace(config, env_options=options, seed=args.seed)
 
 
 def main(args: Arguments) -> dict[str, float]:
     """Imitate, save, play, and return the figures that are printed as JSON."""
-    config = run_settings(args)
-    run = start_run(config, args.out)
-    expert = named_policy(args.expert, run.env.spec, config.env_options)
-    learner = CloningLearner(run.net, args.cloning, seed=args.seed)
+    plan = ImitationConfig(args.expert, args.num_envs, args.dagger, args.cloning)
 
     def told(number: int, metrics: Mapping[str, float]) -> None:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         sys.stderr.write(f"round {number + 1} of {args.dagger.rounds}: {figures}\n")
 
-    dagger(run.env, expert, learner, args.dagger, seed=args.seed, after_round=told)
-    run.loop.progress.steps = config.loop.steps or 0
-    run.loop.save()
-    env = make_env(args.env, args.games, **config.env_options)
-    scores = {
-        name: evaluate(env, policy, games=args.games, seed=1, deterministic=True).score()
-        for name, policy in (("clone", NetworkPolicy(run.net, values=False)), ("expert", expert))
-    }
-    figures = {f"{name}_return": score.mean_return for name, score in scores.items()}
-    for name, score in scores.items():
+    run, expert = imitate(run_settings(args), plan, args.out, after_round=told)
+    env = make_env(run.config.env, args.games, **run.config.env_options)
+    figures: dict[str, float] = {}
+    for name, policy in (("clone", NetworkPolicy(run.net, values=False)), ("expert", expert)):
+        score = evaluate(env, policy, games=args.games, seed=1, deterministic=True).score()
+        figures[f"{name}_return"] = score.mean_return
         figures |= {f"{name}_{key}": value for key, value in score.metrics.items()}
+        if "success" in score.metrics:
+            bounds = wilson(score.metrics["success"] * args.games, args.games)[1:]
+            names = (f"{name}_success_low", f"{name}_success_high")
+            figures |= dict(zip(names, bounds, strict=True))
     sys.stdout.write(json.dumps({"figures": figures}) + "\n")
     return figures
 

@@ -59,10 +59,19 @@ class AdvisedPolicy:
     The extra "learn_action" is the expert's action in every row.
     """
 
-    def __init__(self, clone: Policy, expert: Policy, expert_share: float) -> None:
-        """Let `expert` act in a share of the steps and `clone` in the others."""
+    def __init__(
+        self,
+        clone: Policy,
+        expert: Policy,
+        expert_share: float,
+        also_kept: frozenset[str] = frozenset(),
+    ) -> None:
+        """Let `expert` act in a share of the steps and `clone` in the others.
+
+        also_kept: observation groups that neither acts by, but a buffer shall hold.
+        """
         self.clone, self.expert, self.expert_share = clone, expert, expert_share
-        self.reads = frozenset(clone.reads) | frozenset(expert.reads)
+        self.reads = frozenset(clone.reads) | frozenset(expert.reads) | also_kept
 
     def initial_state(self, num_rows: int) -> PolicyState:
         """Return the memory of both."""
@@ -105,7 +114,7 @@ def dagger(
     every: list[dict[str, float]] = []
     for number in range(config.rounds):
         share = 1.0 if number == 0 else config.expert_share**number
-        policy = AdvisedPolicy(clone, expert, share)
+        policy = AdvisedPolicy(clone, expert, share, net.reads)
         engine = RolloutEngine(
             env, Seating.self_play(env, policy), seed=child_seed(seed, f"round {number}")
         )

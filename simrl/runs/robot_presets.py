@@ -86,6 +86,31 @@ def car_lane() -> TrainConfig:
     return replace(run, net=replace(run.net, encoder=encoder))
 
 
+def amr_pick() -> TrainConfig:
+    """Take an object from a shelf and put it on another, from a clone of a controller.
+
+    From scratch nothing is ever grasped: begin with `init`, a run that imitates (`RECIPES` says
+    how).  Speeds of the joints suit a network: targets in angle must be right to a few thousandths
+    of their range.  The step size is small, since a clone is lost sooner than it is improved.
+    """
+    run = _run(
+        "amr-pick",
+        {"control": "velocity", "control_step": 0.04, "physics_step": 0.004},
+        num_envs=64,
+        unroll=128,
+        steps=1_000_000,
+        hidden=(256, 128),
+        log_std=-2.5,
+        gamma=0.995,
+        epochs=4,
+    )
+    return replace(
+        run,
+        net=replace(run.net, critic="privileged"),
+        ppo=replace(run.ppo, learning_rate=1e-4, adapt_kl=0.005),
+    )
+
+
 def quadruped_velocity() -> TrainConfig:
     """Walk with four legs at a commanded velocity, on flat ground.
 

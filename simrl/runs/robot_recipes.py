@@ -10,8 +10,10 @@ from pathlib import Path
 
 from simrl.adapters.sb3_files import read_facts
 from simrl.runs.config import is_run
+from simrl.runs.imitation import imitate
 from simrl.runs.off_policy import PRESETS as OFF_POLICY
 from simrl.runs.off_policy import train
+from simrl.runs.robot_presets import PRESETS
 from simrl.runs.robot_scores import RECIPES, score_runs
 
 RUNS = Path("runs/learn-robots")
@@ -48,24 +50,36 @@ def train_missing(
 
     Each is one `simrl train` in a process of its own, one after another, so that minutes are those
     of the whole machine; what it prints goes to a file beside the run.  ValueError names a run that
-    was begun and holds no checkpoint.  A run of an off-policy learner leaves a file instead.
+    was begun and holds no checkpoint.  Where a recipe begins with a clone, that is made first, in a
+    run of its own.  A run of an off-policy learner leaves a file instead.
     """
     if preset in OFF_POLICY:
         return _off_policy(preset, seeds, out, steps)
     folders = [out / f"{preset}-seed-{seed}" for seed in seeds]
     out.mkdir(parents=True, exist_ok=True)
     for seed, folder in zip(seeds, folders, strict=True):
-        if is_run(folder):
-            if not any((folder / "checkpoints").glob("*")):
-                raise ValueError(f"{folder} holds no checkpoint: remove it to train it again")
+        if _is_trained(folder):
             continue
         command = [sys.executable, "-m", "simrl.cli", "train", preset, "--seed", str(seed)]
         command += ["--out", str(folder)]
+        plan = RECIPES[preset].clone
+        if plan is not None:
+            clone = out / f"{preset}-clone-seed-{seed}"
+            if not _is_trained(clone):
+                imitate(replace(PRESETS[preset](), seed=seed), plan, clone)
+            command += ["--init", str(clone)]
         if steps is not None:
             command += ["--steps", str(steps)]
         with folder.with_suffix(".log").open("w") as log:
             subprocess.run(command, check=True, stdout=log, stderr=log)
     return folders
+
+
+def _is_trained(folder: Path) -> bool:
+    """Tell whether a folder holds a run; ValueError if that has no checkpoint."""
+    if is_run(folder) and not any((folder / "checkpoints").glob("*")):
+        raise ValueError(f"{folder} holds no checkpoint: remove it to train it again")
+    return is_run(folder)
 
 
 def _off_policy(preset: str, seeds: Sequence[int], out: Path, steps: int | None) -> list[Path]:

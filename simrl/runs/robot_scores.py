@@ -23,9 +23,12 @@ from simrl.core.plugins import controller_plugin, make_env
 from simrl.core.policy import Policy
 from simrl.core.seeding import numpy_generator
 from simrl.core.spec import EnvSpec
+from simrl.learn.cloning import CloningConfig
+from simrl.learn.dagger import DaggerConfig
 from simrl.learn.metrics import read_metrics
 from simrl.rollout.evaluate import Score, evaluate
 from simrl.runs.config import run_config
+from simrl.runs.imitation import ImitationConfig
 from simrl.runs.policies import load_run_policy
 
 COMMANDS: Mapping[str, Any] = {
@@ -53,6 +56,10 @@ class Recipe:
     """Whether it is measured by how well it follows commands of velocity."""
     laps: bool = False
     """Whether it is a car, trained by an off-policy learner, and measured by the laps it drives."""
+    metric: str = ""
+    """Metric of the episodes that is measured, such as "success"; the more the better."""
+    clone: ImitationConfig | None = None
+    """How its network is taught before PPO; None: from scratch."""
     most: float | None = None
     """Most that a step can pay; by default the sum of the positive weights."""
     games: int = 100
@@ -74,6 +81,18 @@ RECIPES: Mapping[str, Recipe] = {
             walks=True,
             options={**COMMANDS, "terrain": "rough", "terrain_height": 0.12},
         ),
+        Recipe(
+            "amr-pick",
+            "amr_pick",
+            metric="success",
+            clone=ImitationConfig(
+                # Plans of the base 0.16 s apart serve as well, and take half the time.
+                "pick-place:drive_every=4",
+                num_envs=48,
+                dagger=DaggerConfig(rounds=10, steps=450),
+                cloning=CloningConfig(epochs=12, held_out=0.05),
+            ),
+        ),
         # At 10.5 m/s a step of 0.05 s pays most: 0.0525 for the way less 0.00125 for the speed.
         Recipe("car-lane", "car_state", ("nmpc",), games=50, most=0.05125),
         Recipe("car-lane-camera", "car", laps=True),
@@ -94,10 +113,11 @@ def score_runs(
     """Play the last policy of each run (one training seed each) and return the recipe's figures.
 
     `NAME_cost_over_nmpc` (whatever controller was cheapest), or `NAME_rmse` [m/s] and
-    `NAME_survival`, or `NAME_lap_done` (share of laps without a takeover), or `NAME_return`: means
-    over the runs, each with `_low` and `_high`, a 95 % interval by bootstrap over runs and starts
-    (over starts alone where there is one run), and `_worst`, that of the worst run; and
-    `NAME_train_min`, minutes of training, the longest run's.
+    `NAME_survival`, or `NAME_lap_done` (share of laps without a takeover), or the recipe's metric
+    such as `NAME_success`, or `NAME_return`: means over the runs, each with `_low` and `_high`, a
+    95 % interval by bootstrap over runs and starts (over starts alone where there is one run), and
+    `_worst`, that of the worst run; and `NAME_train_min`, minutes of training, the longest run's,
+    with those of the clone that it began with.
     """
     if not folders:
         raise ValueError(f"{recipe.preset}: there are no runs to measure")
@@ -118,6 +138,9 @@ def score_runs(
         rmse = _interval(f"{name}_rmse", squares, largest_is_worst=True)
         figures |= {key: float(np.sqrt(value)) for key, value in rmse.items()}
         figures |= _interval(f"{name}_survival", alive.astype(float), largest_is_worst=False)
+    elif recipe.metric:
+        values = np.stack([_metric(score, recipe.metric) for score in scores])
+        figures |= _interval(f"{name}_{recipe.metric}", values, largest_is_worst=False)
     else:
         returns = np.stack([_returns(score) for score in scores])
         figures |= _interval(f"{name}_return", returns, largest_is_worst=False)
@@ -182,8 +205,10 @@ def _score(env: VecEnv, policy: Policy, games: int, seed: int) -> Score:
 
 
 def _minutes(folder: Path | str) -> float:
-    """Return how long a run was trained [min]."""
-    return float(max(line.get("time/minutes", 0.0) for line in read_metrics(folder)))
+    """Return how long a run was trained [min], with the one that it began with."""
+    own = float(max(line.get("time/minutes", 0.0) for line in read_metrics(folder)))
+    begun = run_config(folder).init.partition("@")[0]
+    return own + (_minutes(begun) if begun else 0.0)
 
 
 def _returns(score: Score) -> np.ndarray:

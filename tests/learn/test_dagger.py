@@ -26,6 +26,21 @@ class Counter:
         return PolicyOutput(state["calls"] + self.start, {"calls": state["calls"] + 1})
 
 
+class Constant:
+    """Always do the same."""
+
+    reads = frozenset({"policy"})
+
+    def __init__(self, size):
+        self.size = size
+
+    def initial_state(self, num_rows):
+        return {}
+
+    def act(self, obs, state, rng, *, deterministic=False):
+        return PolicyOutput(torch.zeros(len(obs["policy"]), self.size), state)
+
+
 def test_labels_are_the_experts_whoever_acts():
     env = make_env("cartpole-balance", 400, seconds=0.06)  # three steps; forces within 10 N
     policy = AdvisedPolicy(Counter(-5.0), Counter(1.0), 0.25)
@@ -53,6 +68,20 @@ def clone(env, config, seed=0):
     )
     assert rounds == list(range(config.rounds))
     return net, expert, told
+
+
+def test_a_privileged_critic_gets_its_group():
+    env = make_env("quadruped-velocity", 2, control="position", seconds=1.0)
+    net = ActorCritic(
+        env.spec, ActorCriticConfig(hidden=(8,), critic="privileged", normalise_obs=True)
+    )
+    before = net.critic.normaliser.state_dict()
+    before = {name: value.clone() for name, value in before.items()}
+    learner = CloningLearner(net, CloningConfig(epochs=1, held_out=0.0))
+    still = Constant(env.spec.actions.size)
+    dagger(env, still, learner, DaggerConfig(rounds=1, steps=4))
+    after = net.critic.normaliser.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
 def test_a_clone_learns_where_it_goes_itself():

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,13 @@ import torch
 
 from simrl.learn.cloning import CloningConfig
 from simrl.learn.dagger import DaggerConfig
+from simrl.learn.loop import LoopConfig
+from simrl.learn.metrics import read_metrics
 from simrl.runs.policies import load_run_policy
 from simrl.runs.presets import preset
+from simrl.runs.robot_scores import RECIPES, score_runs
+from simrl.runs.training import start_run
+from simrl.runs.weights import run_weights
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -47,4 +53,35 @@ def test_the_clone_is_a_run(script, tmp_path, capsys):
 def test_a_preset_gives_the_network(script, tmp_path):
     config = script["run_settings"](arguments(script, tmp_path, "quadrotor-track", "lqr"))
     assert config.net == preset("quadrotor-track").net
-    assert config.env_options == {"seconds": 1.0}
+    assert config.env_options == {"seconds": 1.0}  # what is given counts, then what the preset has
+    config = script["run_settings"](arguments(script, tmp_path, "arm-reach", "osc"))
+    assert config.env_options == {"control": "position", "seconds": 1.0}
+
+
+def test_training_goes_on_from_a_clone_and_counts_its_minutes(script, tmp_path, capsys):
+    clone, folder = tmp_path / "clone", tmp_path / "run"
+    figures = script["main"](arguments(script, clone, "quadrotor-track", "lqr"))
+    shares = [name for name in figures if name.endswith("success_low")]
+    assert shares == ["clone_success_low", "expert_success_low"]
+    assert figures["clone_success_low"] <= figures["clone_success"]
+    rounds = read_metrics(clone)
+    assert [line["step"] for line in rounds] == [400, 800, 1200]
+    config = preset("quadrotor-track")
+    run = start_run(
+        replace(
+            config,
+            num_envs=4,
+            init=str(clone),
+            ppo=replace(config.ppo, minibatch_size=16),
+            loop=LoopConfig(unroll=8, steps=32),
+        ),
+        folder,
+    )
+    start = {name: value.clone() for name, value in run.net.state_dict().items()}
+    weights = run_weights(clone)
+    assert all(torch.equal(start[name], value) for name, value in weights.items())
+    run.loop.run()
+    run.loop.writer.close()
+    own = read_metrics(folder)[-1]["time/minutes"]
+    minutes = score_runs(RECIPES["quadrotor-track"], [folder], games=2)["quadrotor_train_min"]
+    assert minutes == pytest.approx(own + rounds[-1]["time/minutes"])
