@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from study import COLOURS, Findings, StudyArguments, cell, percent, save
 
@@ -97,9 +98,16 @@ def _by_grid(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 def draw(comparison: Comparison, args: StudyArguments, name: str, title: str) -> None:
     """Draw the mean score of every controller in every grid."""
-    winners = comparison.summary["winners"]
     figure = Figure(figsize=(11.0, 3.8), layout="constrained")
     axes = figure.add_subplot()
+    bars(axes, comparison)
+    axes.set_title(f"{title} (* beyond what controllers were made for)", fontsize=10)
+    save(figure, args, name)
+
+
+def bars(axes: Axes, comparison: Comparison) -> None:
+    """Draw the mean score of every controller in every grid as bars, the legend below."""
+    winners = comparison.summary["winners"]
     width = 0.8 / len(comparison.labels)
     for index, label in enumerate(comparison.labels):
         at = [row + (index + 0.5) * width - 0.4 for row in range(len(winners))]
@@ -109,10 +117,8 @@ def draw(comparison: Comparison, args: StudyArguments, name: str, title: str) ->
     axes.set_xticks(range(len(winners)), names, fontsize=8)
     axes.set_ylabel("mean score")
     axes.set_ylim(0.0, 1.0)
-    axes.set_title(f"{title} (* beyond what controllers were made for)", fontsize=10)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=len(comparison.labels))
-    save(figure, args, name)
 
 
 def _mark(winner: Mapping[str, Any]) -> str:

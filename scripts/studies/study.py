@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,8 @@ from simrl.rollout import RolloutEngine, Seating
 from simrl.rollout.intervals import wilson
 from simrl.rollout.npz import write_npz
 from simrl.rollout.observer import Observer, StepRecord
+from simrl.runs.config import TrainConfig, is_run
+from simrl.runs.training import start_run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from report import report  # the benchmarks' way to print figures
@@ -205,6 +208,19 @@ def piece(
         write_npz(path, make())
     with np.load(path, allow_pickle=False) as data:
         return {key: data[key] for key in data.files}
+
+
+def trained(config: TrainConfig, folder: Path) -> Path:
+    """Train a run in `folder`, unless it is there; return the folder."""
+    if not is_run(folder):
+        part = folder.with_suffix(".part")  # a run that was stopped is begun anew
+        shutil.rmtree(part, ignore_errors=True)
+        run = start_run(config, part)
+        run.loop.run()
+        if run.loop.writer is not None:
+            run.loop.writer.close()
+        part.rename(folder)
+    return folder
 
 
 def mean(values: np.ndarray) -> Estimate:

@@ -13,7 +13,6 @@ The runs lie in `--runs`, and are trained there if they are missing.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from study import (
     play,
     ratio,
     save,
+    trained,
 )
 
 from simrl.compare.statistics import Estimate
@@ -41,9 +41,8 @@ from simrl.core.plugins import make_env
 from simrl.learn.loop import LoopConfig
 from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCriticConfig
-from simrl.runs.config import EvalConfig, TrainConfig, is_run
+from simrl.runs.config import EvalConfig, TrainConfig
 from simrl.runs.policies import named_policy
-from simrl.runs.training import start_run
 
 
 @dataclass(frozen=True)
@@ -82,17 +81,9 @@ class Task:
 
     def run(self, args: Arguments, steps: int, seed: int) -> Path:
         """Return the folder of a run, trained if it is missing."""
-        folder = args.runs / f"{self.env}-{steps}-seed-{seed}"
-        if not is_run(folder):
-            part = folder.with_suffix(".part")  # a run that was stopped is begun anew
-            shutil.rmtree(part, ignore_errors=True)
-            loop = LoopConfig(unroll=self.config.loop.unroll, steps=steps)
-            run = start_run(replace(self.config, loop=loop, seed=seed), part)
-            run.loop.run()
-            if run.loop.writer is not None:
-                run.loop.writer.close()
-            part.rename(folder)
-        return folder
+        loop = LoopConfig(unroll=self.config.loop.unroll, steps=steps)
+        config = replace(self.config, loop=loop, seed=seed)
+        return trained(config, args.runs / f"{self.env}-{steps}-seed-{seed}")
 
 
 VALUE = ":guide_plans=0"

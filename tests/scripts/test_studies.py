@@ -3,10 +3,12 @@
 import importlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "studies"
 
@@ -113,3 +115,64 @@ def test_findings_are_printed_as_markdown_or_json(load, tmp_path, capsys):
     found.show(study.StudyArguments(out=tmp_path, json=True), "title")
     figures = json.loads(capsys.readouterr().out)["figures"]
     assert figures == {"cost": 2.0, "cost_low": 1.0, "cost_high": 3.0}
+
+
+@pytest.fixture(scope="module")
+def trials(load):
+    pytest.importorskip("mujoco")
+    return load("quadrotor_trials")
+
+
+def test_trials_begin_with_what_ships_and_stay_the_same_if_there_are_more(trials):
+    for kind, ranges in trials.RANGES.items():
+        few, more = trials.settings(kind, 3), trials.settings(kind, 50)
+        assert few == more[:4]
+        assert few[0] == {}
+        for name, given in ranges.items():
+            drawn = [setting[name] / given.middle for setting in more[1:]]
+            assert min(drawn) >= 0.98 / given.factor and max(drawn) <= 1.02 * given.factor
+            assert min(drawn) < 0.7 and max(drawn) > 1.4
+    with pytest.raises(ValueError, match="unknown kind 'pid'; the kinds are lqr, nmpc, mppi, ppo"):
+        trials.settings("pid", 1)
+
+
+@pytest.mark.parametrize("kind", ["lqr", "nmpc", "mppi"])
+def test_a_setting_in_the_middle_names_the_controller_that_ships(trials, kind):
+    from simrl.core.plugins import make_env
+    from simrl.runs.controllers import split_controllers
+    from simrl.runs.policies import named_policy
+
+    middle = {name: given.middle for name, given in trials.RANGES[kind].items()}
+    if kind == "mppi":
+        middle["temperature"] = 0.0
+    name = trials.controller_name(kind, middle)
+    assert split_controllers(f"{name},pd") == [name, "pd"]
+    env = make_env(trials.TASK, 2, **trials.OPTIONS)
+    obs = env.reset(3)
+    acts = []
+    for said in (kind, name, trials.controller_name(kind, trials.settings(kind, 1)[1])):
+        policy = named_policy(said, env.spec, trials.OPTIONS)
+        rng = torch.Generator().manual_seed(0)
+        acts.append(policy.act(obs, policy.initial_state(2), rng, deterministic=True).action)
+    assert torch.allclose(acts[0], acts[1], atol=1e-6)
+    assert not torch.allclose(acts[0], acts[2], atol=1e-2)
+
+
+def test_a_setting_of_ppo_in_the_middle_is_the_preset_with_an_entropy_bonus(trials):
+    middle = {name: given.middle for name, given in trials.RANGES["ppo"].items()}
+    shipped, tuned = trials.ppo_config({}, seed=5), trials.ppo_config(middle, seed=5)
+    assert shipped.seed == tuned.seed == 5
+    assert tuned.ppo == replace(shipped.ppo, entropy_coef=1e-3)
+    assert tuned.net.hidden == shipped.net.hidden
+    assert tuned.net.initial_log_std == pytest.approx(shipped.net.initial_log_std, abs=0.01)
+
+
+def test_compute_time_counts_only_where_it_is_asked_for(load, tmp_path, monkeypatch):
+    study = load("quadrotor")
+    args = study.Arguments(out=tmp_path, late=1)
+    ticks = iter(0.05 * n for n in range(10_000))  # every decision takes 2.5 steps
+    monkeypatch.setattr(study.time, "process_time", lambda: next(ticks))
+    at_once, late = (study.in_scenarios(args, "nmpc", late=late) for late in (False, True))
+    assert not at_once["misses"].any() and (late["misses"] == 1.0).all()
+    assert late["cost"] > 1.2 * at_once["cost"]
+    assert study.with_samples("mppi:samples=9:noise=[0.1]", 4) == "mppi:noise=[0.1]:samples=4"
