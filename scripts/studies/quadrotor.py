@@ -1,6 +1,6 @@
 """Fly a figure of eight with LQR, NMPC, MPPI and PPO, each tuned in as many trials.
 
-    python scripts/studies/quadrotor.py [--trials 12] [--out runs/studies] [--json]
+    python scripts/studies/quadrotor.py [--trials 8] [--out runs/studies] [--json]
 
 Each is tuned by random search on the same starts (quadrotor_trials.py); the best of each is
 measured from fresh starts, compared in the scenarios of `simrl compare quadrotor-track`, and flown
@@ -10,7 +10,6 @@ time is the processor's, so what else runs on the machine does not count.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import tyro
 from compared import Comparison, bars, compare, tell
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from quadrotor_late import decision_ms, draw_samples, plain_costs, tell_late
 from quadrotor_trials import (
     FRESH,
     OPTIONS,
@@ -28,7 +28,6 @@ from quadrotor_trials import (
     Setting,
     controller_name,
     fly_named,
-    most_reward,
     ppo_config,
     settings,
     trial,
@@ -38,7 +37,6 @@ from study import (
     Findings,
     StudyArguments,
     cell,
-    decision_seconds,
     percent,
     piece,
     ratio,
@@ -47,17 +45,8 @@ from study import (
     trained,
 )
 
-from simrl.compare.grid_file import find_grids
-from simrl.compare.play import Stage
-from simrl.compare.play import play as play_scenarios
 from simrl.compare.statistics import Estimate
-from simrl.core.plugins import make_env
-from simrl.runs.controllers import make_member
-from simrl.runs.policies import named_policy
 from simrl.runs.robot_recipes import RUNS, train_missing
-
-SAMPLES = (8, 16, 32, 64, 128)
-"""Samples of MPPI, else as tuned, with which its compute time is counted."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class Arguments(StudyArguments):
 
     runs: Path = RUNS
     """Folder of the runs of the shipped preset; what is missing is trained."""
-    trials: int = 12
+    trials: int = 8
     """Trials of each beside what ships."""
     starts: int = 8
     """Starts of a trial."""
@@ -76,9 +65,9 @@ class Arguments(StudyArguments):
     """Agent-steps of PPO's best setting, as many as the preset's."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds of PPO's best setting, and of what ships."""
-    fresh: int = 24
+    fresh: int = 16
     """Starts from which the best settings are measured."""
-    late: int = 6
+    late: int = 4
     """Scenarios in which compute time is counted."""
 
     @property
@@ -129,7 +118,7 @@ def main(args: Arguments) -> None:
     names = {kind: "+".join(members) for kind, members in entrants.items()}
     comparison = compare(TASK, names, args.pieces / "comparison", ("--jobs", "1"))
     tell(found, comparison, "quadrotor", "Quadrotor")
-    curves = tell_late(args, found, entrants)
+    curves = tell_late(args.pieces, args.late, found, entrants)
     plot(args, tuned, comparison, curves)
     found.show(args, "quadrotor: LQR, NMPC, MPPI and PPO at equal tuning budget")
 
@@ -175,7 +164,7 @@ def tell_fresh(args: Arguments, found: Findings, tuned: Sequence[Tuned]) -> None
             "tuned_rmse_mm": _mean(1e3 * best["rmse"]),
         }
         cells = [cell(found.keep(f"quadrotor_{one.kind}_{key}", v)) for key, v in values.items()]
-        p50, p99 = decision_ms(args, one.members(args, one.best)[0])
+        p50, p99 = decision_ms(args.pieces, one.members(args, one.best)[0])
         found.figures[f"quadrotor_{one.kind}_decision_ms"] = p50
         cells[2] = "1" if same else cells[2]
         ended = percent(share(best["ended"].ravel()))
@@ -198,83 +187,6 @@ def fresh(args: Arguments, members: Sequence[str]) -> dict[str, np.ndarray]:
         make = lambda n=name: fly_named(n, args.fresh, FRESH)  # noqa: E731
         done.append(piece(args.pieces, "fresh", facts, make))
     return {key: np.stack([figures[key] for figures in done]) for key in done[0]}
-
-
-def decision_ms(args: Arguments, name: str) -> tuple[float, float]:
-    """Return the median and the 99th percentile of the processor time of a decision [ms]."""
-
-    def make() -> dict[str, np.ndarray]:
-        env = make_env(TASK, 1, **OPTIONS)
-        return {"seconds": decision_seconds(env, named_policy(name, env.spec, OPTIONS))}
-
-    seconds = piece(args.pieces, "decision", {"who": name, **OPTIONS}, make)["seconds"]
-    p50, p99 = np.percentile(1e3 * seconds, [50, 99])
-    return float(p50), float(p99)
-
-
-def in_scenarios(args: Arguments, name: str, *, late: bool) -> dict[str, np.ndarray]:
-    """Return "cost" and "misses" of each nominal scenario `[M]`; `late`: its time counts."""
-
-    def make() -> dict[str, np.ndarray]:
-        grids = find_grids(TASK, "nominal")
-        scenarios = grids.scenarios(0)[: args.late]
-        stage = Stage(TASK, {}, late, threads=1)
-        env = stage.make(stage.configs(scenarios))
-        options = {**scenarios[0].options, "threads": 1}
-        played = play_scenarios(
-            stage,
-            scenarios,
-            lambda env: make_member(name, env.spec, options),
-            grids.judge,
-            seed=0,
-            clock=time.process_time,
-        )
-        misses = played.columns.get("deadline_misses", np.zeros(len(scenarios)))
-        return {
-            "cost": most_reward(env) - played.columns["return"],
-            "rmse": played.columns["rmse"],
-            "ended": played.columns["terminated"],
-            "misses": misses,
-        }
-
-    facts = {"who": name, "late": late, "scenarios": args.late}
-    return piece(args.pieces, "late", facts, make)
-
-
-def tell_late(
-    args: Arguments, found: Findings, entrants: Mapping[str, Sequence[str]]
-) -> dict[str, list[Estimate]]:
-    """Tabulate costs with and without compute time; return MPPI's over its samples."""
-    chosen = {kind: names[0] for kind, names in entrants.items() if kind != "mppi"}
-    for samples in SAMPLES:
-        chosen[f"mppi, {samples} samples"] = with_samples(entrants["mppi"][0], samples)
-    curves: dict[str, list[Estimate]] = {"at once": [], "as late as it is": []}
-    rows = []
-    for label, name in chosen.items():
-        slug = label.replace(", ", "_").replace(" ", "_")
-        row, costs = [label], []
-        for curve, late in zip(curves.values(), (False, True), strict=True):
-            figures = in_scenarios(args, name, late=late)
-            value = ratio(figures["cost"], np.ones(args.late))
-            found.keep(f"quadrotor_{slug}_{'late' if late else 'at_once'}_cost", value)
-            costs.append(figures["cost"])
-            if label.startswith("mppi"):
-                curve.append(value)
-            crashed = f"; {100 * figures['ended'].mean():.0f} % crash"
-            row.append(cell(value) + (crashed if figures["ended"].any() else ""))
-        misses = 100 * figures["misses"].mean()
-        p50, p99 = decision_ms(args, name)
-        over = found.keep(f"quadrotor_{slug}_late_over_at_once", ratio(costs[1], costs[0]))
-        rows.append([*row, cell(over), f"{p50:.2f}", f"{p99:.2f}", f"{misses:.0f} %"])
-    head = ["who", *curves, "ratio", "decision p50 [ms]", "p99 [ms]", "longer than a step"]
-    found.table(f"Quadrotor: cost in {args.late} nominal scenarios", head, rows)
-    return curves
-
-
-def with_samples(name: str, samples: int) -> str:
-    """Return the name of an MPPI with so many samples instead of its own."""
-    kept = [word for word in name.split(":") if not word.startswith("samples=")]
-    return ":".join([*kept, f"samples={samples}"])
 
 
 def plot(
@@ -303,31 +215,10 @@ def draw_search(axes: Axes, tuned: Sequence[Tuned]) -> None:
         axes.plot(spent, one.costs, ".", color=colour, alpha=0.5, markersize=5)
     axes.set(xscale="log", yscale="log", xlabel="processor time of trials [s]")
     axes.set_ylabel("mean cost on the tuning starts")
-    _plain(axes)
+    plain_costs(axes)
     axes.set_title("random search: each trial, and the best so far", fontsize=10)
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8)
-
-
-def draw_samples(axes: Axes, curves: Mapping[str, Sequence[Estimate]]) -> None:
-    """Draw MPPI's cost over its samples, with and without its compute time."""
-    for (label, values), colour in zip(curves.items(), ("k", COLOURS[2]), strict=True):
-        heights = [value.value for value in values]
-        axes.plot(SAMPLES, heights, "o-", color=colour, label=label, markersize=4)
-    axes.set(xscale="log", yscale="log", xlabel="samples of MPPI", ylabel="mean cost")
-    axes.set_xticks(SAMPLES, [str(samples) for samples in SAMPLES])
-    axes.xaxis.minorticks_off()
-    _plain(axes)
-    axes.set_title("MPPI's actions at once, and as late as its computing makes them", fontsize=10)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-
-
-def _plain(axes: Axes) -> None:
-    """Write costs on a logarithmic axis as plain numbers."""
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="y", which="both", labelsize=8)
 
 
 if __name__ == "__main__":

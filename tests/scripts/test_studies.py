@@ -168,11 +168,10 @@ def test_a_setting_of_ppo_in_the_middle_is_the_preset_with_an_entropy_bonus(tria
 
 
 def test_compute_time_counts_only_where_it_is_asked_for(load, tmp_path, monkeypatch):
-    study = load("quadrotor")
-    args = study.Arguments(out=tmp_path, late=1)
+    study = load("quadrotor_late")
     ticks = iter(0.05 * n for n in range(10_000))  # every decision takes 2.5 steps
     monkeypatch.setattr(study.time, "process_time", lambda: next(ticks))
-    at_once, late = (study.in_scenarios(args, "nmpc", late=late) for late in (False, True))
+    at_once, late = (study.in_scenarios(tmp_path, "nmpc", 1, late=late) for late in (False, True))
     assert not at_once["misses"].any() and (late["misses"] == 1.0).all()
     assert late["cost"] > 1.2 * at_once["cost"]
     assert study.with_samples("mppi:samples=9:noise=[0.1]", 4) == "mppi:noise=[0.1]:samples=4"
