@@ -48,6 +48,9 @@ from study import (
 from simrl.compare.statistics import Estimate
 from simrl.runs.robot_recipes import RUNS, train_missing
 
+CHEAP = ("lqr", "nmpc")
+"""Kinds whose trials take a second: tuned for longer, too, and compared as they ship."""
+
 
 @dataclass(frozen=True)
 class Arguments(StudyArguments):
@@ -57,6 +60,8 @@ class Arguments(StudyArguments):
     """Folder of the runs of the shipped preset; what is missing is trained."""
     trials: int = 8
     """Trials of each beside what ships."""
+    long: int = 100
+    """The same of those that are tuned for longer."""
     starts: int = 8
     """Starts of a trial."""
     trial_steps: int = 500_000
@@ -88,6 +93,16 @@ class Tuned:
     """Processor time of each trial [s]."""
 
     @property
+    def label(self) -> str:
+        """What it is called in tables."""
+        return f"{self.kind}, {len(self.settings) - 1} trials"
+
+    @property
+    def slug(self) -> str:
+        """What it is called in the names of figures."""
+        return self.label.replace(", ", "_").replace(" ", "_")
+
+    @property
     def best(self) -> int:
         """Number of the cheapest trial."""
         return int(self.costs.argmin())
@@ -111,21 +126,23 @@ class Tuned:
 def main(args: Arguments) -> None:
     """Tune, measure, compare, draw and print."""
     found = Findings()
-    tuned = [tune(args, kind) for kind in RANGES]
-    tell_trials(found, tuned)
-    tell_fresh(args, found, tuned)
+    tuned = [tune(args, kind, args.trials) for kind in RANGES]
     entrants = {one.kind: one.members(args, one.best) for one in tuned}
     names = {kind: "+".join(members) for kind, members in entrants.items()}
+    names |= {f"{one.kind}-shipped": one.kind for one in tuned if one.best and one.kind in CHEAP}
     comparison = compare(TASK, names, args.pieces / "comparison", ("--jobs", "1"))
+    longer = [tune(args, kind, args.long) for kind in CHEAP]
+    tell_trials(found, [*tuned, *longer])
+    tell_fresh(args, found, [*tuned, *longer])
     tell(found, comparison, "quadrotor", "Quadrotor")
     curves = tell_late(args.pieces, args.late, found, entrants)
-    plot(args, tuned, comparison, curves)
+    plot(args, tuned, longer, comparison, curves)
     found.show(args, "quadrotor: LQR, NMPC, MPPI and PPO at equal tuning budget")
 
 
-def tune(args: Arguments, kind: str) -> Tuned:
+def tune(args: Arguments, kind: str, trials: int) -> Tuned:
     """Return the trials of a kind."""
-    drawn = settings(kind, args.trials)
+    drawn = settings(kind, trials)
     done = [
         trial(args.pieces, kind, setting, starts=args.starts, steps=args.trial_steps)
         for setting in drawn
@@ -140,8 +157,8 @@ def tell_trials(found: Findings, tuned: Sequence[Tuned]) -> None:
     for one in tuned:
         low, middle, high = np.quantile(one.costs[1:], [0.0, 0.5, 1.0])
         shown = f"{one.costs[0]:.4g} | {low:.4g} | {middle:.4g} | {high:.4g} | {one.cpu.sum():.0f}"
-        rows.append([one.kind, *shown.split(" | "), str(one.best), _said(one.settings[one.best])])
-        found.figures[f"quadrotor_{one.kind}_tuning_cpu_s"] = float(one.cpu.sum())
+        rows.append([one.label, *shown.split(" | "), str(one.best), _said(one.settings[one.best])])
+        found.figures[f"quadrotor_{one.slug}_tuning_cpu_s"] = float(one.cpu.sum())
     head = ["kind", "as shipped", "best trial", "median", "worst", "processor [s]", "best", "its"]
     found.table("Quadrotor: cost of trials on the tuning starts", head, rows)
 
@@ -163,12 +180,12 @@ def tell_fresh(args: Arguments, found: Findings, tuned: Sequence[Tuned]) -> None
             "tuned_over_shipped": over,
             "tuned_rmse_mm": _mean(1e3 * best["rmse"]),
         }
-        cells = [cell(found.keep(f"quadrotor_{one.kind}_{key}", v)) for key, v in values.items()]
+        cells = [cell(found.keep(f"quadrotor_{one.slug}_{key}", v)) for key, v in values.items()]
         p50, p99 = decision_ms(args.pieces, one.members(args, one.best)[0])
-        found.figures[f"quadrotor_{one.kind}_decision_ms"] = p50
+        found.figures[f"quadrotor_{one.slug}_decision_ms"] = p50
         cells[2] = "1" if same else cells[2]
         ended = percent(share(best["ended"].ravel()))
-        rows.append([one.kind, *cells, ended, f"{p50:.2f}", f"{p99:.2f}"])
+        rows.append([one.label, *cells, ended, f"{p50:.2f}", f"{p99:.2f}"])
     head = ["kind", "cost as shipped", "cost tuned", "tuned over shipped", "tuned: error [mm]"]
     head += ["crashes", "decision p50 [ms]", "p99 [ms]"]
     found.table(f"Quadrotor: {args.fresh} fresh starts", head, rows)
@@ -192,13 +209,14 @@ def fresh(args: Arguments, members: Sequence[str]) -> dict[str, np.ndarray]:
 def plot(
     args: Arguments,
     tuned: Sequence[Tuned],
+    longer: Sequence[Tuned],
     comparison: Comparison,
     curves: Mapping[str, Sequence[Estimate]],
 ) -> None:
     """Draw the search, MPPI's samples, and the scores by grid."""
     figure = Figure(figsize=(11.0, 7.2), layout="constrained")
     axes = figure.subplot_mosaic([["search", "samples"], ["grids", "grids"]])
-    draw_search(axes["search"], tuned)
+    draw_search(axes["search"], tuned, longer)
     draw_samples(axes["samples"], curves)
     bars(axes["grids"], comparison)
     title = "tuned, in the scenarios of simrl compare (* beyond what controllers were made for)"
@@ -206,13 +224,19 @@ def plot(
     save(figure, args, "study-quadrotor")
 
 
-def draw_search(axes: Axes, tuned: Sequence[Tuned]) -> None:
-    """Draw the cheapest trial so far over processor time, and all trials as points."""
-    for one, colour in zip(tuned, COLOURS, strict=False):
-        spent = one.cpu.cumsum()
+def draw_search(axes: Axes, tuned: Sequence[Tuned], longer: Sequence[Tuned]) -> None:
+    """Draw the cheapest trial so far over processor time, and trials as points; longer ones dotted.
+
+    What a kind's colour is follows from its place in `tuned`.
+    """
+    colours = {one.kind: colour for one, colour in zip(tuned, COLOURS, strict=False)}
+    for one in longer:
         best = np.minimum.accumulate(one.costs)
-        axes.plot(spent, best, drawstyle="steps-post", color=colour, label=one.kind)
-        axes.plot(spent, one.costs, ".", color=colour, alpha=0.5, markersize=5)
+        axes.plot(one.cpu.cumsum(), best, ":", drawstyle="steps-post", color=colours[one.kind])
+    for one in tuned:
+        spent, best = one.cpu.cumsum(), np.minimum.accumulate(one.costs)
+        axes.plot(spent, best, drawstyle="steps-post", color=colours[one.kind], label=one.kind)
+        axes.plot(spent, one.costs, ".", color=colours[one.kind], alpha=0.5, markersize=5)
     axes.set(xscale="log", yscale="log", xlabel="processor time of trials [s]")
     axes.set_ylabel("mean cost on the tuning starts")
     plain_costs(axes)
