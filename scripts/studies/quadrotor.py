@@ -60,7 +60,7 @@ class Arguments(StudyArguments):
     """Folder of the runs of the shipped preset; what is missing is trained."""
     trials: int = 8
     """Trials of each beside what ships."""
-    long: int = 100
+    long: int = 40
     """The same of those that are tuned for longer."""
     starts: int = 8
     """Starts of a trial."""
