@@ -21,7 +21,7 @@ from simrl.core.plugins import make_env
 from simrl.runs.controllers import make_member
 from simrl.runs.policies import named_policy
 
-SAMPLES = (8, 16, 32, 64, 128)
+SAMPLES = (8, 32, 64, 128)
 """Samples of MPPI, else as tuned, with which its compute time is counted."""
 
 
