@@ -31,29 +31,36 @@ DIFFERING = [
     "observation_noise=1.0",
 ]
 """What differs between episodes for all learners but one, at most as much as inside the grids."""
-TORQUES = ["control=torque", "control_step=0.004", "physics_step=0.004"]
-"""Options of learners on top of mpc-wbc, which decides on torques every 4 ms."""
-SMALL = ["--num-envs", "32", "--loop.unroll", "64", "--ppo.minibatch-size", "512"]
+TORQUES = ["control=torque", "control_step=0.004", "physics_step=0.004", "seconds=5"]
+"""Options of learners on top of mpc-wbc, which decides on torques every 4 ms: episodes are short,
+since a million steps of it are only 67 minutes."""
+CAREFUL = [
+    "--num-envs=128",
+    "--ppo.learning-rate=3e-4",
+    "--ppo.adapt-kl=0.004",
+    "--ppo.entropy-coef=0",
+    "--ppo.entropy-coef-end=0",
+    "--net.initial-log-std=-2",
+]
+"""What is added begins as nearly nothing and shall not lose what the controller has."""
 ON_TOP: Mapping[str, Sequence[str]] = {
     "residual": [
-        "--base",
-        "mpc-wbc",
-        "--base-limit",
-        "0.1",
-        "--net.initial-log-std",
-        "-1.5",
-        *SMALL,
+        "--base=mpc-wbc",
+        "--base-limit=0.1",
+        "--steps=1000000",
+        "--loop.unroll=128",
+        "--ppo.minibatch-size=4096",
+        *CAREFUL,
     ],
     "told": [
-        "--base",
-        "mpc-wbc",
-        "--base-command",
-        "0.3",
-        "0.2",
-        "0.3",
-        "--base-every",
-        "10",
-        *SMALL,
+        "--base=mpc-wbc",
+        *("--base-command", "0.3", "0.2", "0.3"),
+        "--base-every=10",
+        "--steps=120000",
+        "--loop.unroll=32",
+        "--ppo.minibatch-size=1024",
+        "--ppo.gamma=0.97",
+        *CAREFUL,
     ],
 }
 """Learners on top of the controller: what they are trained with."""
@@ -72,8 +79,6 @@ class Arguments(StudyArguments):
     differs between episodes; a correction of the controller's torques; commands to it."""
     steps: int = 6_000_000
     """Steps that the policy is trained on, once it walks, under what differs."""
-    base_steps: int = 2_000_000
-    """Steps of each correction and of each commander."""
 
 
 def main(args: Arguments) -> None:
@@ -91,7 +96,7 @@ def main(args: Arguments) -> None:
 def _run(args: Arguments, name: str, seed: int) -> Path:
     """Return the folder of a learner's run; ValueError lists the learners."""
     if name in ON_TOP:
-        return _train(args, name, seed, [*ON_TOP[name], "--steps", str(args.base_steps)])
+        return _train(args, name, seed, ON_TOP[name])
     if name not in ("ppo", "ppo-flat"):
         valid = ", ".join(("ppo", "ppo-flat", *ON_TOP))
         raise ValueError(f"unknown learner {name!r}; the learners are {valid}")
@@ -108,7 +113,7 @@ def _train(args: Arguments, name: str, seed: int, settings: Sequence[str]) -> Pa
         return folder
     command = [sys.executable, "-m", "simrl.cli", "train", "quadruped-velocity"]
     command += ["--seed", str(seed), "--out", str(folder), *settings, "--option", *DIFFERING]
-    if "--base" in settings:
+    if name in ON_TOP:
         command += TORQUES
     with folder.with_suffix(".log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log)

@@ -69,7 +69,7 @@ def load_guide(run: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Guide
         raise ValueError(
             f"{folder} has a memory, so no value follows from a state alone: it cannot guide plans"
         )
-    policy = acting_policy(config, spec, NetworkPolicy(net, values=False))
+    policy = acting_policy(config, spec, NetworkPolicy(net, values=False), env_options)
     return Guide(run, dynamics, policy, critic_value(net, dynamics), config.ppo.gamma)
 
 

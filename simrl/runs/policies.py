@@ -64,7 +64,7 @@ def named_policy(name: str, spec: EnvSpec, env_options: Mapping[str, Any]) -> Po
         trained = run_config(folder).env
         if trained != spec.id:
             raise ValueError(f"{folder} was trained in {trained}, it cannot play {spec.id}")
-        return load_run_policy(folder, which)
+        return load_run_policy(folder, which, spec, env_options)
     searches = [f"{search}:..." for search in SEARCHES]
     valid = ", ".join([*scripted, "random", *controller_names(), *searches])
     raise ValueError(f"unknown policy {name!r}; give a run folder or one of: {valid}")
@@ -110,14 +110,24 @@ def _controller(kind: str, rest: str, spec: EnvSpec, env_options: Mapping[str, A
     return guided_controller(kind, run, config, spec, env_options)
 
 
-def load_run_policy(folder: Path | str, which: str = "") -> Policy:
+def load_run_policy(
+    folder: Path | str,
+    which: str = "",
+    spec: EnvSpec | None = None,
+    env_options: Mapping[str, Any] | None = None,
+) -> Policy:
     """Load the trained policy of a run; see `named_policy` for `which`.
 
-    It is a `NetworkPolicy`, or one that corrects the run's base policy.
+    It is a `NetworkPolicy`, or one that corrects or commands the run's base policy.  The base is
+    built for `spec` and `env_options`, those of the environment that it is to act in; None: the
+    one in which it was trained.
     """
     net = load_run_network(folder, which)
     config = run_config(folder)
-    return acting_policy(config, _run_spec(config), NetworkPolicy(net))
+    if not config.base:
+        return NetworkPolicy(net)
+    options = config.env_options if env_options is None else env_options
+    return acting_policy(config, spec or _run_spec(config), NetworkPolicy(net), options)
 
 
 def load_run_network(folder: Path | str, which: str = "") -> ActorCritic:
@@ -144,11 +154,16 @@ def learned_spec(config: TrainConfig, spec: EnvSpec) -> EnvSpec:
     return residual_spec(spec, config.base_limit) if config.base else spec
 
 
-def acting_policy(config: TrainConfig, spec: EnvSpec, learned: NetworkPolicy) -> Policy:
-    """Return the policy of a run: its network, or its base corrected or commanded by it."""
+def acting_policy(
+    config: TrainConfig, spec: EnvSpec, learned: NetworkPolicy, env_options: Mapping[str, Any]
+) -> Policy:
+    """Return the policy of a run: its network, or its base corrected or commanded by it.
+
+    spec, env_options: those of the environment that it is to act in, for which the base is built.
+    """
     if not config.base:
         return learned
-    base = named_policy(config.base, spec, config.env_options)
+    base = named_policy(config.base, spec, env_options)
     if config.base_command:
         return CommandedPolicy(spec, base, learned, config.base_every)
     return ResidualPolicy(spec, base, learned)

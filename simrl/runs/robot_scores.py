@@ -173,8 +173,8 @@ def recipe_spec(recipe: Recipe, folder: Path | str) -> EnvSpec:
 
 
 def _play(recipe: Recipe, folder: Path, games: int, seed: int) -> Score:
-    policy = load_run_policy(folder, "newest")
-    return _score(recipe_env(recipe, folder, games), policy, games, seed)
+    env = recipe_env(recipe, folder, games)
+    return _score(env, load_run_policy(folder, "newest", env.spec), games, seed)
 
 
 def _cheapest(recipe: Recipe, folder: Path | str, games: int, seed: int) -> np.ndarray:

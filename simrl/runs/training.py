@@ -102,7 +102,7 @@ def build_run(
     inside = isinstance(env, CommandedEnv)
     spec = env.inner.spec if isinstance(env, CommandedEnv) else env.spec
     learner = NetworkPolicy(net)
-    policy = learner if inside else acting_policy(config, spec, learner)
+    policy = learner if inside else acting_policy(config, spec, learner, config.env_options)
     league = _make_league(config, config.league, env, policy) if config.league else None
     stats = EpisodeStats(EPISODE_WINDOW)
     engine = RolloutEngine(
@@ -122,7 +122,8 @@ def build_run(
     if curriculum:
         curriculum.engine = engine
     alone = NetworkPolicy(net, values=False)
-    evaluation = EvaluationHook(config, acting_policy(config, spec, alone), folder)
+    player = acting_policy(config, spec, alone, config.env_options)
+    evaluation = EvaluationHook(config, player, folder)
     loop = TrainingLoop(
         engine,
         PPOLearner(

@@ -15,7 +15,7 @@ from simrl.learn.residual import ResidualPolicy, residual_spec
 from simrl.nn import ActorCritic, ActorCriticConfig
 from simrl.rollout import RolloutEngine, Seating, evaluate
 from simrl.runs.config import EvalConfig, TrainConfig
-from simrl.runs.policies import load_run_policy
+from simrl.runs.policies import load_run_policy, named_policy
 from simrl.runs.training import resume_run, start_run
 
 
@@ -148,3 +148,35 @@ def test_a_run_begins_with_the_weights_of_another(tmp_path):
     wider = replace(config(), init=str(tmp_path / "first"), net=ActorCriticConfig(hidden=(17,)))
     with pytest.raises(ValueError, match="does not fit"):
         start_run(wider, tmp_path / "third")
+
+
+@pytest.mark.parametrize("command", [(), (0.1, 0.1, 0.1)])
+def test_the_base_is_that_of_the_task_that_is_played(command, tmp_path):
+    """Late torques are part of the state: a base of the trained task would read wrong columns."""
+    torques = {"control": "torque", "control_step": 0.004, "physics_step": 0.004, "seconds": 1}
+    start_run(
+        TrainConfig(
+            "quadruped-velocity",
+            {**torques, "latency": (0.0, 0.008), "observation_noise": 1.0},
+            num_envs=2,
+            base="mpc-wbc",
+            base_command=command,
+            net=ActorCriticConfig(hidden=(8,)),
+            ppo=PPOConfig(minibatch_size=8, epochs=1),
+            loop=LoopConfig(unroll=4, steps=8),
+        ),
+        tmp_path / "run",
+    ).loop.run()
+    env = make_env("quadruped-velocity", 2, **torques)
+    base = named_policy("mpc-wbc", env.spec, torques)
+    policy = named_policy(str(tmp_path / "run"), env.spec, torques)
+    obs = env.reset(seed=0)
+    rows = {k: v if k == "state" else v[:, 0] for k, v in obs.items()}
+    rows["seat"] = torch.zeros(2, dtype=torch.int64)
+    alone, both = (
+        one.act(rows, one.initial_state(2), torch.Generator().manual_seed(0), deterministic=True)
+        for one in (base, policy)
+    )
+    # Untrained, a correction is small, and so is what a changed command does at the first step.
+    assert (alone.action - both.action).abs().max() < 5.0
+    assert alone.action.abs().max() > 1.0
