@@ -24,6 +24,10 @@ class WholeBodyConfig:
     """Greatest acceleration of a joint of the arm [rad/s^2]."""
     base_acceleration: tuple[float, float] = (2.5, 5.0)
     """Greatest acceleration of the base: linear [m/s^2] and angular [rad/s^2]."""
+    base_ahead: float = 0.0
+    """How far the base's commands look ahead [s]; 0: half a step.  A command for the next moment is
+    nearly the speed at hand, so who imitates it learns to go on as he goes, and noise adds up.  One
+    for 1 / (2 `base_frequency`) ahead is what the base's pose asks for, whatever its speed."""
     speed_share: float = 0.9
     """Share of the joints' speed limits that is used."""
     torque_share: float = 0.9
@@ -85,7 +89,7 @@ class WholeBodyConfig:
             value = getattr(self, name)
             if not 0.0 < value <= 1.0:
                 raise ValueError(f"{name} must be above 0 and at most 1, got {value}")
-        for name in ("joint_margin", "clearance"):
+        for name in ("joint_margin", "clearance", "base_ahead"):
             value = getattr(self, name)
             if not (value >= 0.0 and math.isfinite(value)):
                 raise ValueError(f"{name} must be 0 or more, got {value}")

@@ -18,11 +18,11 @@ class Motors:
 
     Drives are velocity servos, F = gain (command - speed); the arm's are the same, or springs and
     dampers about a position, or torques.  An action is held for a whole step while the robot moves
-    on, so commands are those for the middle of the step.
+    on, so commands are those for the middle of the step; the base's, if wished, for later.
     """
 
-    def __init__(self, robot: MobileRobot) -> None:
-        self._robot = robot
+    def __init__(self, robot: MobileRobot, base_ahead: float = 0.0) -> None:
+        self._robot, self._base_ahead = robot, base_ahead
         facts = robot.facts
         self._drive_gain, self._damping = facts.damping[:3], facts.damping[3:]
         self._low, self._high = facts.action_low, facts.action_high
@@ -48,7 +48,11 @@ class Motors:
         """
         facts, half = self._robot.facts, 0.5 * self._robot.facts.step
         middle = speed + half * step.acceleration
-        drives = self._drives(base[:, 2] + half * speed[:, 2], middle[:, :3], step.force[:, :3])
+        yaw, wanted, force = base[:, 2] + half * speed[:, 2], middle[:, :3], step.force[:, :3]
+        if self._base_ahead > 0.0:
+            # The servo's lag behind a speed that is far ahead is what brings the base there.
+            wanted, force = speed[:, :3] + self._base_ahead * step.acceleration[:, :3], 0.0 * force
+        drives = self._drives(yaw, wanted, force)
         place = arm + half * speed[:, 3:]
         if facts.control == "velocity":
             # A speed alone would let the arm drift away from its reference.

@@ -50,7 +50,7 @@ class MobilePolicy:
         self.phases = self.machine.names
         self._body = WholeBody(robot, clearance, config)
         self._drive = BaseDrive(spec, robot, config)
-        self._motors = Motors(robot)
+        self._motors = Motors(robot, config.base_ahead)
         self._config = config
         self._site = robot.model.site(robot.facts.effector).id
         self._near = config.near
@@ -159,7 +159,7 @@ class MobilePolicy:
             [cos * speed[:, 0] - sin * speed[:, 1], sin * speed[:, 0] + cos * speed[:, 1]], axis=1
         )
         wanted = np.concatenate([wanted, speed[:, 2:]], axis=1)
-        follow = (wanted - scene.base_speed) / FOLLOW_SECONDS
+        follow = (wanted - scene.base_speed) / max(FOLLOW_SECONDS, config.base_ahead)
         off = orders.base - scene.base
         off[:, 2] = wrapped(off[:, 2])
         frequency = config.base_frequency

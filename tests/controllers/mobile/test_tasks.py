@@ -67,6 +67,33 @@ def test_other_drives_and_actions_reach_too(drive, control):
     assert not any(extras["status"].any() for extras in told)
 
 
+def wandering(**options):
+    """Drive under noise; return how far bases are from their goals from 6 s to 8 s `[M]` [m]."""
+    env = make_env("amr-drive", 4, threads=1, moving=0, obstacles=0, control_step=0.04, hold=99.0)
+    plugin = controller_plugin("pick-place")
+    policy = plugin.make(env.spec, plugin.config(drive_every=2, **options))
+    env.request(["state"])
+    obs, memory, rng = env.reset(seed=5), policy.initial_state(4), torch.Generator().manual_seed(0)
+    noise = 0.12 * torch.tensor(env.spec.actions.high[:3])
+    where, far = env.spec.physics["state"], []
+    for _ in range(200):
+        state = obs["state"]
+        out = policy.act({"state": state}, memory, rng)
+        off = state[:, where["qpos"]][:, :2] - state[:, where["command"]][:, :2]
+        far.append(off.norm(dim=1))
+        action = out.action.clone()
+        action[:, :3] += noise * torch.randn(4, 3, generator=rng)
+        memory, obs = out.state, env.step(action[:, None]).obs
+    return torch.stack(far[150:]).mean(0)
+
+
+@pytest.mark.slow
+def test_commands_that_look_ahead_do_not_add_up_noise():
+    near = wandering(base_ahead=0.15, base_frequency=3.33, base_acceleration=(15.0, 30.0))
+    assert near.max() < 0.15
+    assert wandering().max() > 2.0 * near.max()
+
+
 def test_the_drawer_is_opened():
     env = make_env("amr-drawer", 2, threads=1)
     policy = build(env, "pick-place")
