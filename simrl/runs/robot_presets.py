@@ -89,13 +89,13 @@ def car_lane() -> TrainConfig:
 def amr_pick() -> TrainConfig:
     """Take an object from a shelf and put it on another, from a clone of a controller.
 
-    From scratch nothing is ever grasped: begin with `init`, a run that imitates (`RECIPES` says
-    how).  Speeds of the joints suit a network: targets in angle must be right to a few thousandths
-    of their range.  The step size is small, since a clone is lost sooner than it is improved.
+    Meant to begin with `init`, a run that imitates (`RECIPES` says whom and how).  Speeds of the
+    joints suit a network: targets in angle must be right to a few thousandths of their range.  The
+    step size is small, since a clone is lost sooner than it is improved.
     """
     run = _run(
         "amr-pick",
-        {"control": "velocity", "control_step": 0.04, "physics_step": 0.004},
+        {"control": "velocity", "control_step": 0.04},
         num_envs=64,
         unroll=128,
         steps=1_000_000,

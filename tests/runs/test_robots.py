@@ -118,6 +118,17 @@ def test_returns_are_those_of_the_task(tmp_path):
     assert 0.0 < figures["hopper_return"] < 500.0  # it falls at once, and is paid 1 a step alive
 
 
+def test_a_share_of_successes_has_an_interval_and_a_worst_run(tmp_path, monkeypatch):
+    folders = [finished("cartpole-swingup", tmp_path / str(seed)) for seed in range(2)]
+    table = {folders[0]: np.array([1.0, 1.0, 1.0, 0.0]), folders[1]: np.array([1.0, 0.0, 0.0, 0.0])}
+    monkeypatch.setattr(robot_scores, "_play", lambda recipe, folder, games, seed: table[folder])
+    monkeypatch.setattr(robot_scores, "_metric", lambda score, name: score)
+    figures = score_runs(RECIPES["amr-pick"], folders, games=4)
+    assert figures["amr_pick_success"] == 0.5
+    assert figures["amr_pick_success_worst"] == 0.25
+    assert figures["amr_pick_success_low"] < 0.5 < figures["amr_pick_success_high"]
+
+
 def test_there_must_be_runs():
     with pytest.raises(ValueError, match="no runs"):
         score_runs(RECIPES["hopper"], [])
