@@ -10,10 +10,8 @@ from pathlib import Path
 
 from simrl.adapters.sb3_files import read_facts
 from simrl.runs.config import is_run
-from simrl.runs.imitation import imitate
 from simrl.runs.off_policy import PRESETS as OFF_POLICY
 from simrl.runs.off_policy import train
-from simrl.runs.robot_presets import PRESETS
 from simrl.runs.robot_scores import RECIPES, score_runs
 
 RUNS = Path("runs/learn-robots")
@@ -50,8 +48,8 @@ def train_missing(
 
     Each is one `simrl train` in a process of its own, one after another, so that minutes are those
     of the whole machine; what it prints goes to a file beside the run.  ValueError names a run that
-    was begun and holds no checkpoint.  Where a recipe begins with a clone, that is made first, in a
-    run of its own.  A run of an off-policy learner leaves a file instead.
+    was begun and holds no checkpoint.  Where a recipe begins with a run of another preset,
+    that is trained first.  A run of an off-policy learner leaves a file instead.
     """
     if preset in OFF_POLICY:
         return _off_policy(preset, seeds, out, steps)
@@ -62,12 +60,9 @@ def train_missing(
             continue
         command = [sys.executable, "-m", "simrl.cli", "train", preset, "--seed", str(seed)]
         command += ["--out", str(folder)]
-        plan = RECIPES[preset].clone
-        if plan is not None:
-            clone = out / f"{preset}-clone-seed-{seed}"
-            if not _is_trained(clone):
-                imitate(replace(PRESETS[preset](), seed=seed), plan, clone)
-            command += ["--init", str(clone)]
+        if RECIPES[preset].init:
+            (begun,) = train_missing(RECIPES[preset].init, [seed], out, steps=steps)
+            command += ["--init", str(begun)]
         if steps is not None:
             command += ["--steps", str(steps)]
         with folder.with_suffix(".log").open("w") as log:

@@ -23,12 +23,9 @@ from simrl.core.plugins import controller_plugin, make_env
 from simrl.core.policy import Policy
 from simrl.core.seeding import numpy_generator
 from simrl.core.spec import EnvSpec
-from simrl.learn.cloning import CloningConfig
-from simrl.learn.dagger import DaggerConfig
 from simrl.learn.metrics import read_metrics
 from simrl.rollout.evaluate import Score, evaluate
-from simrl.runs.config import run_config
-from simrl.runs.imitation import ImitationConfig
+from simrl.runs.config import is_run, run_config
 from simrl.runs.policies import load_run_policy
 
 COMMANDS: Mapping[str, Any] = {
@@ -58,8 +55,8 @@ class Recipe:
     """Whether it is a car, trained by an off-policy learner, and measured by the laps it drives."""
     metric: str = ""
     """Metric of the episodes that is measured, such as "success"; the more the better."""
-    clone: ImitationConfig | None = None
-    """How its network is taught before PPO; None: from scratch."""
+    init: str = ""
+    """Preset whose run of the same seed it begins with; none: from scratch."""
     most: float | None = None
     """Most that a step can pay; by default the sum of the positive weights."""
     games: int = 100
@@ -79,22 +76,10 @@ RECIPES: Mapping[str, Recipe] = {
             "quadruped-rough",
             "quadruped_rough",
             walks=True,
-            options={**COMMANDS, "terrain": "rough", "terrain_height": 0.12},
+            init="quadruped-velocity",
+            options={**COMMANDS, "terrain": "rough", "terrain_height": 0.3},
         ),
-        Recipe(
-            "amr-pick",
-            "amr_pick",
-            metric="success",
-            clone=ImitationConfig(
-                # Plans of the base 0.12 s apart serve as well, and take less time; its commands
-                # look ahead, else they are its own speed again.
-                "pick-place:drive_every=3:base_ahead=0.15:base_frequency=3.33"
-                ":base_acceleration=[15.0,30.0]",
-                num_envs=48,
-                dagger=DaggerConfig(rounds=10, steps=560),
-                cloning=CloningConfig(epochs=12, held_out=0.05, min_log_std=-4.0),
-            ),
-        ),
+        Recipe("amr-pick", "amr_pick", metric="success"),
         # At 10.5 m/s a step of 0.05 s pays most: 0.0525 for the way less 0.00125 for the speed.
         Recipe("car-lane", "car_state", ("nmpc",), games=50, most=0.05125),
         Recipe("car-lane-camera", "car", laps=True),
@@ -210,7 +195,7 @@ def _minutes(folder: Path | str) -> float:
     """Return how long a run was trained [min], with the one that it began with."""
     own = float(max(line.get("time/minutes", 0.0) for line in read_metrics(folder)))
     begun = run_config(folder).init.partition("@")[0]
-    return own + (_minutes(begun) if begun else 0.0)
+    return own + (_minutes(begun) if is_run(begun) else 0.0)
 
 
 def _returns(score: Score) -> np.ndarray:

@@ -2,19 +2,12 @@
 
 import json
 import runpy
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from simrl.learn.cloning import CloningConfig
-from simrl.learn.dagger import DaggerConfig
-from simrl.learn.metrics import read_metrics
-from simrl.runs import robot_recipes
 from simrl.runs.config import run_config
-from simrl.runs.imitation import ImitationConfig
 from simrl.runs.robot_recipes import measure_recipes, train_missing
-from simrl.runs.robot_scores import RECIPES
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -38,16 +31,11 @@ def test_a_run_without_a_checkpoint_is_told(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_recipe_may_begin_with_a_clone(tmp_path, monkeypatch):
-    plan = ImitationConfig("random", 4, DaggerConfig(rounds=1, steps=8), CloningConfig(epochs=1))
-    plan = replace(plan, cloning=replace(plan.cloning, held_out=0.0))
-    recipe = replace(RECIPES["cartpole-swingup"], clone=plan)
-    monkeypatch.setitem(robot_recipes.RECIPES, "cartpole-swingup", recipe)
-    (folder,) = train_missing("cartpole-swingup", [3], tmp_path, steps=8192)
-    clone = tmp_path / "cartpole-swingup-clone-seed-3"
-    assert run_config(folder).init == str(clone)
-    assert run_config(clone).seed == run_config(folder).seed == 3
-    assert read_metrics(clone)[-1]["step"] == 32
+def test_a_recipe_may_begin_with_a_run_of_another(tmp_path):
+    (folder,) = train_missing("quadruped-rough", [3], tmp_path, steps=8192)
+    begun = tmp_path / "quadruped-velocity-seed-3"
+    assert run_config(folder).init == str(begun)
+    assert run_config(begun).seed == run_config(folder).seed == 3
 
 
 @pytest.mark.slow
