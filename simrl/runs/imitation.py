@@ -46,6 +46,8 @@ def imitate(
     config = replace(
         config,
         num_envs=plan.num_envs,
+        base="",  # a clone acts alone, also where the preset corrects a controller
+        base_command=(),
         loop=LoopConfig(steps=per_round * plan.dagger.rounds),
         curriculum=None,
     )
