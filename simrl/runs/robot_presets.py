@@ -98,17 +98,18 @@ def amr_pick() -> TrainConfig:
         {"control": "velocity", "control_step": 0.04},
         num_envs=32,
         unroll=128,
-        steps=120_000,
-        hidden=(128, 128),
+        steps=49_152,
+        hidden=(256, 128),
         log_std=-2.0,
         gamma=0.995,
+        epochs=4,
     )
     return replace(
         run,
         base="pick-place:drive_every=3",
         base_limit=0.05,
         net=replace(run.net, critic="privileged"),
-        ppo=replace(run.ppo, learning_rate=3e-4),
+        ppo=replace(run.ppo, learning_rate=3e-4, adapt_kl=0.005),
     )
 
 
