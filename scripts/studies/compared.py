@@ -118,7 +118,7 @@ def bars(axes: Axes, comparison: Comparison) -> None:
     axes.set_ylabel("mean score")
     axes.set_ylim(0.0, 1.0)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=len(comparison.labels))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=len(comparison.labels))
 
 
 def _mark(winner: Mapping[str, Any]) -> str:

@@ -130,7 +130,7 @@ def main(args: Arguments) -> None:
     entrants = {one.kind: one.members(args, one.best) for one in tuned}
     names = {kind: "+".join(members) for kind, members in entrants.items()}
     names |= {f"{one.kind}-shipped": one.kind for one in tuned if one.best and one.kind in CHEAP}
-    comparison = compare(TASK, names, args.pieces / "comparison", ("--jobs", "1"))
+    comparison = compare(TASK, names, args.pieces / "comparison", ("--jobs", "1", "--videos", "0"))
     longer = [tune(args, kind, args.long) for kind in CHEAP]
     tell_trials(found, [*tuned, *longer])
     tell_fresh(args, found, [*tuned, *longer])

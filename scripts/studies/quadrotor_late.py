@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 from quadrotor_trials import OPTIONS, TASK, most_reward
 from study import COLOURS, Findings, cell, decision_seconds, piece, ratio
 
@@ -118,6 +119,6 @@ def draw_samples(axes: Axes, curves: Mapping[str, Sequence[Estimate]]) -> None:
 
 def plain_costs(axes: Axes) -> None:
     """Write costs on a logarithmic axis as plain numbers."""
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="y", which="both", labelsize=8)
+    axes.yaxis.set_minor_formatter(NullFormatter())
