@@ -25,7 +25,7 @@ from simrl.nn.actor_critic import ActorCriticConfig
 from simrl.rollout import evaluate
 from simrl.rollout.intervals import wilson
 from simrl.runs.config import EvalConfig, TrainConfig
-from simrl.runs.imitation import ImitationConfig, imitate
+from simrl.runs.imitation import imitate
 from simrl.runs.options import parse_options
 from simrl.runs.presets import PRESETS, preset
 
@@ -69,18 +69,20 @@ def run_settings(args: Arguments) -> TrainConfig:
         )
     )
     options = {**config.env_options, **parse_options(args.option)}
-    return replace(config, env_options=options, seed=args.seed)
+    return replace(config, env_options=options, num_envs=args.num_envs, seed=args.seed)
 
 
 def main(args: Arguments) -> dict[str, float]:
     """Imitate, save, play, and return the figures that are printed as JSON."""
-    plan = ImitationConfig(args.expert, args.num_envs, args.dagger, args.cloning)
 
     def told(number: int, metrics: Mapping[str, float]) -> None:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         sys.stderr.write(f"round {number + 1} of {args.dagger.rounds}: {figures}\n")
 
-    run, expert = imitate(run_settings(args), plan, args.out, after_round=told)
+    config = run_settings(args)
+    run, expert = imitate(
+        config, args.expert, args.out, args.dagger, args.cloning, after_round=told
+    )
     env = make_env(run.config.env, args.games, **run.config.env_options)
     figures: dict[str, float] = {}
     for name, policy in (("clone", NetworkPolicy(run.net, values=False)), ("expert", expert)):

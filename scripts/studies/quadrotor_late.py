@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
-from quadrotor_trials import OPTIONS, TASK, most_reward
+from quadrotor_trials import OPTIONS, TASK
 from study import COLOURS, Findings, cell, decision_seconds, piece, ratio
 
 from simrl.compare.grid_file import find_grids
@@ -21,6 +21,7 @@ from simrl.compare.statistics import Estimate
 from simrl.core.plugins import make_env
 from simrl.runs.controllers import make_member
 from simrl.runs.policies import named_policy
+from simrl.runs.robot_scores import most_return
 
 SAMPLES = (8, 32, 64, 128)
 """Samples of MPPI, else as tuned, with which its compute time is counted."""
@@ -57,7 +58,7 @@ def in_scenarios(pieces: Path, name: str, count: int, *, late: bool) -> dict[str
         )
         misses = played.columns.get("deadline_misses", np.zeros(len(scenarios)))
         return {
-            "cost": most_reward(env) - played.columns["return"],
+            "cost": most_return(env.spec) - played.columns["return"],
             "rmse": played.columns["rmse"],
             "ended": played.columns["terminated"],
             "misses": misses,

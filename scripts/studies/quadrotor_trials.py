@@ -23,6 +23,7 @@ from simrl.learn.loop import LoopConfig
 from simrl.runs.config import TrainConfig
 from simrl.runs.policies import named_policy
 from simrl.runs.robot_presets import quadrotor_track
+from simrl.runs.robot_scores import most_return
 from simrl.runs.training import build_run
 
 TASK = "quadrotor-track"
@@ -175,15 +176,10 @@ def fly(build: Callable[[VecEnv], Policy], starts: int, seed: int) -> dict[str, 
     env = make_env(TASK, starts, **OPTIONS)
     course = play(env, build(env), seed=seed)
     return {
-        "cost": most_reward(env) - course.rewards.sum(axis=(0, 2)),
+        "cost": most_return(env.spec) - course.rewards.sum(axis=(0, 2)),
         "rmse": course.metrics["rmse"].reshape(starts),
         "ended": course.terminated.astype(float),
     }
-
-
-def most_reward(env: VecEnv) -> float:
-    """Return the most that an episode can pay: its terms are at most their positive weights."""
-    return env.spec.max_steps * sum(weight for weight in env.spec.reward_weights if weight > 0)
 
 
 def _taught(setting: Setting, steps: int) -> Callable[[VecEnv], Policy]:

@@ -43,6 +43,8 @@ from simrl.learn.ppo import PPOConfig
 from simrl.nn.actor_critic import ActorCriticConfig
 from simrl.runs.config import EvalConfig, TrainConfig
 from simrl.runs.policies import named_policy
+from simrl.runs.robot_presets import cartpole_swingup
+from simrl.runs.robot_scores import most_return
 
 
 @dataclass(frozen=True)
@@ -119,36 +121,13 @@ PENDULUM = Task(
     seeds=(0, 1, 2),
     starts=32,
 )
+SWINGUP = cartpole_swingup()
 CART = Task(
     env="cartpole-swingup",
     planner="mppi",
     words=":samples=32",
     horizons=(1, 5, 20, 50),
-    config=TrainConfig(
-        env="cartpole-swingup",
-        env_options={"seconds": 5.0},
-        num_envs=128,
-        net=ActorCriticConfig(
-            hidden=(64, 64),
-            activation="tanh",
-            critic="separate",
-            normalise_obs=True,
-            initial_log_std=-0.5,
-        ),
-        ppo=PPOConfig(
-            learning_rate=1e-3,
-            learning_rate_schedule="linear",
-            epochs=8,
-            minibatch_size=1024,
-            gamma=0.99,
-            entropy_coef=0.0,
-            dual_clip=None,
-            normalise_value=True,
-            threads=1,
-        ),
-        loop=LoopConfig(unroll=64, steps=1),
-        evaluation=EvalConfig(games=20, deterministic=True),
-    ),
+    config=replace(SWINGUP, ppo=replace(SWINGUP.ppo, adapt_kl=None)),
     trained=(1_000_000,),
     seeds=(0, 1, 2),
     starts=10,
@@ -160,8 +139,7 @@ def costs(task: Task, name: str) -> dict[str, np.ndarray]:
     """Return what rewards lack to the most, and whether it ended early, of each episode `[N]`."""
     env = make_env(task.env, task.starts, **task.options)
     found = play(env, named_policy(name, env.spec, task.options), seed=1)
-    most = sum(weight for weight in env.spec.reward_weights if weight > 0)
-    cost = most * env.spec.max_steps - found.rewards.sum(axis=(0, 2))
+    cost = most_return(env.spec) - found.rewards.sum(axis=(0, 2))
     return {"cost": cost, "ended": found.terminated.astype(float)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from simrl.core.policy import Policy
@@ -16,44 +16,43 @@ from simrl.runs.policies import named_policy
 from simrl.runs.training import Run, start_run
 
 
-@dataclass(frozen=True)
-class ImitationConfig:
-    """Choose whom to imitate, and how long."""
-
-    expert: str
-    """Policy to imitate: any name that `simrl evaluate` takes."""
-    num_envs: int = 32
-    """Environments side by side."""
-    dagger: DaggerConfig = field(default_factory=DaggerConfig)
-    """How much the expert shows, and how soon the clone acts."""
-    cloning: CloningConfig = field(default_factory=CloningConfig)
-    """How the clone learns from it."""
-
-
 def imitate(
     config: TrainConfig,
-    plan: ImitationConfig,
+    expert_name: str,
     folder: Path | str,
+    shown: DaggerConfig,
+    cloning: CloningConfig,
     *,
     after_round: Callable[[int, Mapping[str, float]], None] = lambda number, metrics: None,
 ) -> tuple[Run, Policy]:
-    """Teach the network of `config` in its environment and leave a run in a new folder.
+    """Teach the network of `config` in its environments and leave a run in a new folder.
 
-    Returns the run, saved, and the expert.  The figures of each round are in the run's metrics;
-    `after_round(number, metrics)` is called after each.  ValueError as `start_run`.
+    Args:
+        config: The clone's run; its length is that of what it is shown.
+        expert_name: Policy to imitate: any name that `simrl evaluate` takes.
+        folder: Where the run is left.
+        shown: How much the expert shows, and how soon the clone acts.
+        cloning: How the clone learns from it.
+        after_round: Called with the number and the figures of each round, which are in the run's
+            metrics, too.
+
+    Returns:
+        The run, saved, and the expert.
+
+    Raises:
+        ValueError: As `start_run`.
     """
-    per_round = plan.num_envs * plan.dagger.steps
+    per_round = config.num_envs * shown.steps
     config = replace(
         config,
-        num_envs=plan.num_envs,
         base="",  # a clone acts alone, also where the preset corrects a controller
         base_command=(),
-        loop=LoopConfig(steps=per_round * plan.dagger.rounds),
+        loop=LoopConfig(steps=per_round * shown.rounds),
         curriculum=None,
     )
     run = start_run(config, folder)
-    expert = named_policy(plan.expert, run.env.spec, config.env_options)
-    learner = CloningLearner(run.net, plan.cloning, seed=config.seed)
+    expert = named_policy(expert_name, run.env.spec, config.env_options)
+    learner = CloningLearner(run.net, cloning, seed=config.seed)
     progress, started = run.loop.progress, time.perf_counter()
 
     def told(number: int, metrics: Mapping[str, float]) -> None:
@@ -65,6 +64,6 @@ def imitate(
             )
         after_round(number, metrics)
 
-    dagger(run.env, expert, learner, plan.dagger, seed=config.seed, after_round=told)
+    dagger(run.env, expert, learner, shown, seed=config.seed, after_round=told)
     run.loop.save()
     return run, expert

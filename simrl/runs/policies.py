@@ -124,8 +124,6 @@ def load_run_policy(
     """
     net = load_run_network(folder, which)
     config = run_config(folder)
-    if not config.base:
-        return NetworkPolicy(net)
     options = config.env_options if env_options is None else env_options
     return acting_policy(config, spec or _run_spec(config), NetworkPolicy(net), options)
 

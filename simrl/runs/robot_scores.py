@@ -104,7 +104,7 @@ def score_runs(
     such as `NAME_success`, or `NAME_return`: means over the runs, each with `_low` and `_high`, a
     95 % interval by bootstrap over runs and starts (over starts alone where there is one run), and
     `_worst`, that of the worst run; and `NAME_train_min`, minutes of training, the longest run's,
-    with those of the clone that it began with.
+    with those of the run that it began with.
     """
     if not folders:
         raise ValueError(f"{recipe.preset}: there are no runs to measure")
@@ -136,9 +136,12 @@ def score_runs(
 
 def costs(score: Score, spec: EnvSpec, most: float | None = None) -> np.ndarray:
     """Return what each episode of `score` cost `[games]`; see above."""
-    if most is None:
-        most = sum(weight for weight in spec.reward_weights if weight > 0)
-    return spec.max_steps * most - _returns(score)
+    return (most_return(spec) if most is None else most * spec.max_steps) - _returns(score)
+
+
+def most_return(spec: EnvSpec) -> float:
+    """Return the most that an episode can pay: its terms are at most their positive weights."""
+    return spec.max_steps * sum(weight for weight in spec.reward_weights if weight > 0)
 
 
 def recipe_env(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simrl_envs.robot.config import Range
@@ -127,14 +127,22 @@ class VelocityConfig(QuadrupedConfig):
 
 def quadruped(config: QuadrupedConfig) -> RobotModel:
     """Compile the robot and its ground, or return those compiled before."""
-    return build_machine(config, robot_entry(config, "quadruped", "quadruped"), _scenery(config))
+    return _build(config, _scenery(config))
+
+
+def walker(config: VelocityConfig) -> RobotModel:
+    """Do as `quadruped`, with the patches of ground that are levels."""
+    return _build(config, replace(_scenery(config), levels=config.levels))
+
+
+def _build(config: QuadrupedConfig, scenery: Scenery) -> RobotModel:
+    return build_machine(config, robot_entry(config, "quadruped", "quadruped"), scenery)
 
 
 def _scenery(config: QuadrupedConfig) -> Scenery:
     """Return the ground; options that do not matter for it keep their defaults."""
     if config.terrain == "rough":
-        levels = config.levels if isinstance(config, VelocityConfig) else 0
-        return Scenery(config.terrain_height, config.terrain_seed, levels=levels)
+        return Scenery(config.terrain_height, config.terrain_seed)
     if config.terrain == "slope":
         return Scenery(terrain="slope", terrain_slope=config.terrain_slope)
     if config.terrain in ("stairs", "steps"):
@@ -180,7 +188,7 @@ def velocity_task(config: VelocityConfig, built: RobotModel) -> Task:
 velocity = machine_plugin(
     "walk at a commanded velocity on four legs (robot=..., terrain=flat|rough|slope|...)",
     VelocityConfig,
-    quadruped,
+    walker,
     velocity_task,
 )
 stand = machine_plugin(
