@@ -8,73 +8,44 @@ trained (hours).  The comparison is that of `simrl compare quadruped-velocity`: 
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 from compared import compare, draw, tell
-from study import Findings, StudyArguments
+from study import Findings, StudyArguments, trained
 
-from simrl.runs.config import is_run
+from simrl.runs.config import TrainConfig
+from simrl.runs.robot_presets import quadruped_velocity
 from simrl.runs.robot_recipes import RUNS, train_missing
 
-DIFFERING = [
-    "friction=[0.4,1.2]",
-    "mass=[0.9,1.1]",
-    "payload=[0.0,4.0]",
-    "push=[0.0,15.0]",
-    "push_interval=4.0",
-    "latency=[0.0,0.008]",
-    "observation_noise=1.0",
-]
+DIFFERING: Mapping[str, Any] = {
+    "friction": (0.4, 1.2),
+    "mass": (0.9, 1.1),
+    "payload": (0.0, 4.0),
+    "push": (0.0, 15.0),
+    "push_interval": 4.0,
+    "latency": (0.0, 0.008),
+    "observation_noise": 1.0,
+}
 """What differs between episodes for all learners but one, at most as much as inside the grids."""
-TORQUES = ["control=torque", "control_step=0.004", "physics_step=0.004", "seconds=5"]
+TORQUES = {"control": "torque", "control_step": 0.004, "physics_step": 0.004, "seconds": 5.0}
 """Options of learners on top of mpc-wbc, which decides on torques every 4 ms: episodes are short,
 since a million steps of it are only 67 minutes."""
-CAREFUL = [
-    "--num-envs=128",
-    "--ppo.learning-rate=3e-4",
-    "--ppo.adapt-kl=0.004",
-    "--ppo.entropy-coef=0",
-    "--ppo.entropy-coef-end=0",
-    "--net.initial-log-std=-2",
-]
-"""What is added begins as nearly nothing and shall not lose what the controller has."""
-ON_TOP: Mapping[str, Sequence[str]] = {
-    "residual": [
-        "--base=mpc-wbc",
-        "--base-limit=0.1",
-        "--steps=1000000",
-        "--loop.unroll=128",
-        "--ppo.minibatch-size=4096",
-        *CAREFUL,
-    ],
-    "told": [
-        "--base=mpc-wbc",
-        *("--base-command", "0.3", "0.2", "0.3"),
-        "--base-every=10",
-        "--steps=120000",
-        "--loop.unroll=32",
-        "--ppo.minibatch-size=1024",
-        "--ppo.gamma=0.97",
-        *CAREFUL,
-    ],
-}
-"""Learners on top of the controller: what they are trained with."""
+LEARNERS = ("ppo-flat", "ppo", "residual", "told")
 
 
 @dataclass(frozen=True)
 class Arguments(StudyArguments):
-    """Compare four ways to walk."""
+    """Compare five ways to walk."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds of each learner."""
     runs: Path = RUNS
     """Folder of the runs."""
-    learners: tuple[str, ...] = ("ppo-flat", "ppo", "residual", "told")
+    learners: tuple[str, ...] = LEARNERS
     """Who is compared with mpc-wbc: PPO as its preset trains it; the same, trained on under what
     differs between episodes; a correction of the controller's torques; commands to it."""
     steps: int = 6_000_000
@@ -94,30 +65,59 @@ def main(args: Arguments) -> None:
 
 
 def _run(args: Arguments, name: str, seed: int) -> Path:
-    """Return the folder of a learner's run; ValueError lists the learners."""
-    if name in ON_TOP:
-        return _train(args, name, seed, ON_TOP[name])
-    if name not in ("ppo", "ppo-flat"):
-        valid = ", ".join(("ppo", "ppo-flat", *ON_TOP))
-        raise ValueError(f"unknown learner {name!r}; the learners are {valid}")
-    (walk,) = train_missing("quadruped-velocity", [seed], args.runs)
-    if name == "ppo-flat":
-        return walk
-    return _train(args, name, seed, ["--init", str(walk), "--steps", str(args.steps)])
-
-
-def _train(args: Arguments, name: str, seed: int, settings: Sequence[str]) -> Path:
-    """Train a run under what differs between episodes, unless it is there; return its folder."""
+    """Return the folder of a learner's run, trained if it is missing; ValueError lists them."""
+    if name not in LEARNERS:
+        raise ValueError(f"unknown learner {name!r}; the learners are {', '.join(LEARNERS)}")
     folder = args.runs / f"quadruped-{name}-seed-{seed}"
-    if is_run(folder):
-        return folder
-    command = [sys.executable, "-m", "simrl.cli", "train", "quadruped-velocity"]
-    command += ["--seed", str(seed), "--out", str(folder), *settings, "--option", *DIFFERING]
-    if name in ON_TOP:
-        command += TORQUES
-    with folder.with_suffix(".log").open("w") as log:
-        subprocess.run(command, check=True, stdout=log, stderr=log)
-    return folder
+    if name in ("residual", "told"):
+        return trained(on_top(name, seed), folder)
+    (walk,) = train_missing("quadruped-velocity", [seed], args.runs)
+    return walk if name == "ppo-flat" else trained(trained_on(walk, seed, args.steps), folder)
+
+
+def trained_on(walk: Path, seed: int, steps: int) -> TrainConfig:
+    """Return the run that goes on from a walk under what differs between episodes."""
+    flat = quadruped_velocity()
+    return replace(
+        flat,
+        env_options={**flat.env_options, **DIFFERING},
+        seed=seed,
+        init=str(walk),
+        loop=replace(flat.loop, steps=steps),
+    )
+
+
+def on_top(name: str, seed: int) -> TrainConfig:
+    """Return a run on top of the controller: "residual" corrects it, "told" commands it.
+
+    What is added begins as nearly nothing and shall not lose what the controller has.
+    """
+    flat = quadruped_velocity()
+    ppo = replace(
+        flat.ppo, learning_rate=3e-4, adapt_kl=0.004, entropy_coef=0.0, entropy_coef_end=0.0
+    )
+    run = replace(
+        flat,
+        env_options={**flat.env_options, **DIFFERING, **TORQUES},
+        seed=seed,
+        num_envs=128,
+        base="mpc-wbc",
+        net=replace(flat.net, initial_log_std=-2.0),
+    )
+    if name == "residual":
+        return replace(
+            run,
+            base_limit=0.1,
+            ppo=replace(ppo, minibatch_size=4096),
+            loop=replace(flat.loop, unroll=128, steps=1_000_000),
+        )
+    return replace(
+        run,
+        base_command=(0.3, 0.2, 0.3),
+        base_every=10,
+        ppo=replace(ppo, minibatch_size=1024, gamma=0.97),
+        loop=replace(flat.loop, unroll=32, steps=120_000),
+    )
 
 
 if __name__ == "__main__":

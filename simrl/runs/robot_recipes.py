@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from simrl.adapters.sb3_files import read_facts
-from simrl.runs.config import is_run
+from simrl.runs.config import is_run, run_config
 from simrl.runs.off_policy import PRESETS as OFF_POLICY
 from simrl.runs.off_policy import train
 from simrl.runs.robot_scores import RECIPES, score_runs
@@ -47,9 +47,9 @@ def train_missing(
     """Train the seeds of a preset that `out` does not hold yet; return all their folders.
 
     Each is one `simrl train` in a process of its own, one after another, so that minutes are those
-    of the whole machine; what it prints goes to a file beside the run.  ValueError names a run that
-    was begun and holds no checkpoint.  Where a recipe begins with a run of another preset,
-    that is trained first.  A run of an off-policy learner leaves a file instead.
+    of the whole machine; what it prints goes to a file beside the run.  One that was stopped goes
+    on; ValueError names one that holds no checkpoint.  Where a recipe begins with a run of another
+    preset, that is trained first.  A run of an off-policy learner leaves a file instead.
     """
     if preset in OFF_POLICY:
         return _off_policy(preset, seeds, out, steps)
@@ -58,23 +58,29 @@ def train_missing(
     for seed, folder in zip(seeds, folders, strict=True):
         if _is_trained(folder):
             continue
-        command = [sys.executable, "-m", "simrl.cli", "train", preset, "--seed", str(seed)]
-        command += ["--out", str(folder)]
-        if RECIPES[preset].init:
-            (begun,) = train_missing(RECIPES[preset].init, [seed], out, steps=steps)
-            command += ["--init", str(begun)]
-        if steps is not None:
-            command += ["--steps", str(steps)]
-        with folder.with_suffix(".log").open("w") as log:
+        words = ["--resume", str(folder)]
+        if not is_run(folder):
+            words = ["--seed", str(seed), "--out", str(folder)]
+            if RECIPES[preset].init:
+                (begun,) = train_missing(RECIPES[preset].init, [seed], out, steps=steps)
+                words += ["--init", str(begun)]
+            if steps is not None:
+                words += ["--steps", str(steps)]
+        command = [sys.executable, "-m", "simrl.cli", "train", preset, *words]
+        with folder.with_suffix(".log").open("a") as log:
             subprocess.run(command, check=True, stdout=log, stderr=log)
     return folders
 
 
 def _is_trained(folder: Path) -> bool:
-    """Tell whether a folder holds a run; ValueError if that has no checkpoint."""
-    if is_run(folder) and not any((folder / "checkpoints").glob("*")):
+    """Tell whether a folder holds a run that is over; ValueError if one has no checkpoint."""
+    if not is_run(folder):
+        return False
+    names = [path.name for path in (folder / "checkpoints").glob("*")]
+    reached = [int(name) for name in names if name.isdigit()]
+    if not reached:
         raise ValueError(f"{folder} holds no checkpoint: remove it to train it again")
-    return is_run(folder)
+    return max(reached) >= (run_config(folder).loop.steps or 0)
 
 
 def _off_policy(preset: str, seeds: Sequence[int], out: Path, steps: int | None) -> list[Path]:

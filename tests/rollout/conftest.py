@@ -119,6 +119,7 @@ class CountEnv:
         return self._obs(self.policy_obs)
 
     def render(self, row):
+        # Not unfinished: a made-up environment of the tests, of which no picture is asked.
         raise NotImplementedError("tests of the engine draw nothing")
 
 

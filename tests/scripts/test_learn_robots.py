@@ -2,11 +2,13 @@
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from simrl.runs.config import run_config
+from simrl.learn.metrics import read_metrics
+from simrl.runs.config import CONFIG_FILE, run_config, save_config
 from simrl.runs.robot_recipes import measure_recipes, train_missing
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -28,6 +30,19 @@ def test_a_run_without_a_checkpoint_is_told(tmp_path):
     (begun / "config.yaml").write_text("env: hopper\n")
     with pytest.raises(ValueError, match="remove it to train it again"):
         train_missing("hopper", [0], tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on(tmp_path):
+    (folder,) = train_missing("cartpole-swingup", [0], tmp_path, steps=8192)
+    config = run_config(folder)
+    longer = replace(config, loop=replace(config.loop, steps=16384))
+    save_config(longer, folder / CONFIG_FILE)
+    before = read_metrics(folder)
+    train_missing("cartpole-swingup", [0], tmp_path)
+    after = read_metrics(folder)
+    assert after[: len(before)] == before
+    assert after[-1]["step"] == 16384
 
 
 @pytest.mark.slow
