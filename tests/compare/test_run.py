@@ -11,9 +11,11 @@ from simrl.compare.grid_file import parse_grids
 from simrl.compare.plan import Entrant, Plan
 from simrl.compare.play import Stage, play, start_states
 from simrl.compare.run import check, gather, run, thinned, write_table
+from simrl.compare.statistics import Estimate
 from simrl.compare.summary import FAR, NOMINAL, summarise
 from simrl.compare.table import TIMED
 from simrl.core.policy import PolicyOutput
+from simrl.runs.comparison.verdict import verdict
 from simrl.runs.controllers import make_member
 
 
@@ -213,6 +215,24 @@ def test_a_summary_counts_both_sets_apart(played):
     assert few.count == 4 and not few.clear
     text = json.dumps(summary.to_dict(), allow_nan=False)
     assert "Infinity" not in text
+
+
+@pytest.mark.parametrize(
+    ("low", "p", "said"),
+    [
+        (0.1, 0.01, "<b>lqr</b> scores highest"),
+        (-0.1, 0.2, "<b>lqr</b> and <b>weak</b> are not told apart"),
+        (0.1, 0.2, "<b>lqr</b> and <b>weak</b> are not told apart"),
+        (-0.1, 0.01, "<b>lqr</b> and <b>weak</b> differ by scenario, but neither surely leads"),
+    ],
+)
+def test_the_verdict_says_no_more_than_interval_and_test(played, low, p, said):
+    summary = summarise(played[1])
+    pairs = tuple(
+        dataclasses.replace(pair, lead=Estimate(0.1, low, 0.3), p_holm=p) for pair in summary.pairs
+    )
+    first = verdict(dataclasses.replace(summary, pairs=pairs))[0]
+    assert first.startswith(f"Nominal: {said}")
 
 
 def test_limits_are_said(played):

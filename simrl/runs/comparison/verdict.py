@@ -35,8 +35,11 @@ def _of_set(summary: Summary, where: str) -> str:
     name = where.capitalize()
     succeed = " and ".join(_share(summary, where, label) for label in order[:2])
     if pair.p_holm >= 0.05 or low <= 0.0:
+        # A small difference in nearly every scenario may still leave the lead in the mean unsure.
+        alike = pair.p_holm >= 0.05
+        said = "are not told apart" if alike else "differ by scenario, but neither surely leads"
         return (
-            f"{name}: <b>{escape(first)}</b> and <b>{escape(second)}</b> are not told apart "
+            f"{name}: <b>{escape(first)}</b> and <b>{escape(second)}</b> {said} "
             f"(scores {number(figures[first]['score'].value)} and "
             f"{number(figures[second]['score'].value)}, lead {number(low)} to {number(high)}, "
             f"p = {number(pair.p_holm)}); "
